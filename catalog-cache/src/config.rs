@@ -1,0 +1,103 @@
+//! Configuration of `catalog-cache`.
+
+use chassis::{
+    config::{Address, Common, Problems, ServiceConfig},
+    redis::RedisConfig,
+};
+use db::pool::DatabaseConfig;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Config {
+    /// What all services have.
+    #[serde(flatten)]
+    pub common: Common,
+    /// gRPC.
+    pub server: Address,
+    /// Postgres.
+    pub database: DatabaseConfig,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// What is kept in Redis, and for how long.
+    pub cache: CacheConfig,
+}
+
+/// The `cache` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheConfig {
+    /// Put before a product's id to make its key.
+    pub key_prefix: String,
+    /// Seconds that a product is kept at most.
+    pub ttl_seconds: u64,
+    /// Seconds that it is remembered at most that an id is unknown.
+    pub unknown_ttl_seconds: u64,
+    /// The share of a lifetime that is cut off at random, so that what was loaded together does not expire together.
+    pub jitter_ratio: f64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { key_prefix: "throughline:catalog:product:".into(), ttl_seconds: 300, unknown_ttl_seconds: 10, jitter_ratio: 0.2 }
+    }
+}
+
+impl CacheConfig {
+    fn check(&self, problems: &mut Problems) {
+        if self.key_prefix.is_empty() {
+            problems.add("cache.key_prefix", &self.key_prefix, "any text that no other keys begin with");
+        }
+        for (key, value) in [("cache.ttl_seconds", self.ttl_seconds), ("cache.unknown_ttl_seconds", self.unknown_ttl_seconds)] {
+            if !(1..=31_536_000).contains(&value) {
+                problems.add(key, &value, "1 to 31536000");
+            }
+        }
+        if !(0.0..=1.0).contains(&self.jitter_ratio) {
+            problems.add("cache.jitter_ratio", &self.jitter_ratio, "a number from 0 to 1");
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            common: Common::on_admin_port(9102),
+            server: Address::local(50052),
+            // a read waits for Redis and then for Postgres where both hang: together less than orders waits for us
+            database: DatabaseConfig { acquire_timeout_ms: 600, work_timeout_ms: 700, ..DatabaseConfig::default() },
+            redis: RedisConfig { connect_timeout_ms: 200, response_timeout_ms: 300, ..RedisConfig::default() },
+            cache: CacheConfig::default(),
+        }
+    }
+}
+
+impl ServiceConfig for Config {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        self.common.check(problems);
+        self.database.check(problems);
+        self.redis.check(problems);
+        self.cache.check(problems);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chassis::config::read_with;
+
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_named() {
+        let mistakes = [("cache.ttl_seconds", "0"), ("cache.jitter_ratio", "1.5"), ("cache.key_prefix", ""), ("redis.pool_size", "0")];
+        let overrides: BTreeMap<_, _> = mistakes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let found: Vec<_> = read_with::<Config>(None, overrides).unwrap_err().problems.into_iter().map(|problem| problem.key).collect();
+        assert_eq!(found, ["database.url", "redis.pool_size", "cache.key_prefix", "cache.ttl_seconds", "cache.jitter_ratio"]);
+    }
+}

@@ -1,0 +1,185 @@
+//! A catalogue of one's own: a database, a key prefix, and a proxy before each server.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use bb8_redis::redis::{Client, FromRedisValue, aio::MultiplexedConnection, cmd};
+use catalog_cache::{App, Config};
+use chassis::{Process, config::Secret, grpc::Channel, spawn, testing::TestProxy};
+use db::{connect::connect, roles::Role, seed, testing::TestDatabase};
+use diesel::{QueryableByName, sql_query, sql_types::BigInt};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use proto::catalog::{GetProductRequest, Product, product_service_client::ProductServiceClient};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+use uuid::Uuid;
+
+/// What a caller may wait for an answer, whatever hangs.
+pub(crate) const LIMIT: Duration = Duration::from_millis(1_500);
+/// Loads of a counted catalogue wait while somebody holds this advisory lock of the test's database.
+const GATE: i64 = 7;
+
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) postgres: TestProxy,
+    pub(crate) redis: TestProxy,
+    pub(crate) prefix: String,
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let database = TestDatabase::create().await;
+        let (postgres, postgres_url) = TestProxy::for_url(&database.url(Role::Catalog)).await;
+        let (redis, redis_url) = TestProxy::for_url(&redis_url()).await;
+        let prefix = format!("test:{}:", Uuid::now_v7());
+        let mut config = Config::default();
+        config.server.address.set_port(0);
+        config.database.url = Secret::new(postgres_url);
+        config.redis.url = Secret::new(redis_url);
+        config.cache.key_prefix.clone_from(&prefix);
+        change(&mut config);
+        let process = Process::default();
+        let app = App::build(config, process.clone()).unwrap();
+        let address = app.address();
+        spawn(async move { app.run().await.unwrap() });
+        Self { database, postgres, redis, prefix, process, address }
+    }
+
+    /// A client with a connection of its own.
+    pub(crate) fn client(&self) -> ProductServiceClient<Channel> {
+        ProductServiceClient::new(chassis::grpc::channel(&format!("http://{}", self.address)).unwrap())
+    }
+
+    pub(crate) async fn admin(&self) -> AsyncPgConnection {
+        connect(&self.database.admin_url()).await.unwrap()
+    }
+
+    /// Runs statements as the database's owner.
+    pub(crate) async fn execute(&self, statements: &str) {
+        self.admin().await.batch_execute(statements).await.unwrap();
+    }
+
+    pub(crate) fn key(&self, id: Uuid) -> String {
+        format!("{}{id}", self.prefix)
+    }
+
+    /// Asks Redis itself, past the proxy.
+    pub(crate) async fn redis<T: FromRedisValue>(&self, command: &str, arguments: &[&str]) -> T {
+        let mut connection: MultiplexedConnection = Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        cmd(command).arg(arguments).query_async(&mut connection).await.unwrap()
+    }
+
+    /// From now on each statement that reads products is counted, and waits for [`Self::shut_gate`].
+    pub(crate) async fn count_loads(&self) {
+        let view = format!(
+            "ALTER TABLE catalog.products RENAME TO rows;
+             CREATE SEQUENCE catalog.loads;
+             CREATE FUNCTION catalog.count_load() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
+             BEGIN
+                 PERFORM nextval('catalog.loads');
+                 PERFORM pg_advisory_xact_lock_shared({GATE});
+                 RETURN true;
+             END $$;
+             -- an uncorrelated subquery is run once a statement
+             CREATE VIEW catalog.products AS SELECT * FROM catalog.rows WHERE (SELECT catalog.count_load());
+             GRANT SELECT ON catalog.products TO {}",
+            Role::Catalog
+        );
+        self.execute(&view).await;
+    }
+
+    /// Statements that have begun since [`Self::count_loads`].
+    pub(crate) async fn loads(&self) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let sql = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS count FROM catalog.loads";
+        sql_query(sql).get_result::<Count>(&mut self.admin().await).await.unwrap().count
+    }
+
+    /// Holds up every load, until the connection is dropped.
+    pub(crate) async fn shut_gate(&self) -> AsyncPgConnection {
+        let mut connection = self.admin().await;
+        connection.batch_execute(&format!("SELECT pg_advisory_lock({GATE})")).await.unwrap();
+        connection
+    }
+
+    /// Every command that reaches Redis with a key of this test, from now on.
+    pub(crate) async fn watch_redis(&self) -> Commands {
+        let address = redis_url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"MONITOR\r\n").await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("+OK"));
+        let (commands, prefix) = (Commands::default(), self.prefix.clone());
+        spawn({
+            let commands = Arc::clone(&commands.0);
+            async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line.contains(&prefix) {
+                        commands.lock().unwrap().push(line);
+                    }
+                }
+            }
+        });
+        commands
+    }
+}
+
+/// What MONITOR tells.
+#[derive(Default)]
+pub(crate) struct Commands(Arc<Mutex<Vec<String>>>);
+
+impl Commands {
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|line| line.contains(&format!("\"{name}\""))).count()
+    }
+}
+
+fn redis_url() -> String {
+    std::env::var("THROUGHLINE_TEST_REDIS_URL").expect("THROUGHLINE_TEST_REDIS_URL names no Redis: run ./mesh test, which starts one")
+}
+
+pub(crate) async fn get(client: &mut ProductServiceClient<Channel>, id: impl ToString) -> Result<Product, Status> {
+    let response = client.get_product(GetProductRequest { product_id: id.to_string() }).await?;
+    Ok(response.into_inner().product.expect("an answer has a product"))
+}
+
+/// The ids of the demo products, in order.
+pub(crate) fn demo_ids() -> Vec<Uuid> {
+    let mut ids: Vec<_> = seed::products().iter().map(|product| product.product_id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The fields that an `INVALID_ARGUMENT` names.
+pub(crate) fn wrong_fields(status: &Status) -> Vec<String> {
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    let details = status.get_details_bad_request().expect("BadRequest");
+    details.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+/// Asserts that a call was given up in time, with a hint when to come back, and without a word of the cause.
+pub(crate) async fn assert_unavailable<T: std::fmt::Debug>(call: impl Future<Output = Result<T, Status>>) {
+    let begun = Instant::now();
+    let status = call.await.expect_err("nothing to answer from");
+    let taken = begun.elapsed();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "a dependency is unavailable"));
+    assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()));
+    assert!(taken < LIMIT, "{taken:?}");
+}

@@ -1,0 +1,107 @@
+//! A service's `main`.
+
+use std::{path::PathBuf, process::ExitCode, sync::PoisonError};
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use prometheus_client::metrics::info::Info;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    Process, StartError, admin,
+    config::{self, ServiceConfig},
+    listen, spawn,
+};
+
+/// Reads arguments and configuration, starts logs, telemetry, the admin port and the runtime, runs `service` until it
+/// ends, and flushes telemetry. SIGTERM and SIGINT cancel [`Process::shutdown`]; a second one ends the process at once.
+///
+/// Exit codes: 0 stopped as asked, 1 failed, 2 wrong arguments or configuration.
+pub fn launch<C, F>(name: &'static str, service: impl FnOnce(C, Process) -> F) -> ExitCode
+where
+    C: ServiceConfig,
+    F: Future<Output = Result<(), StartError>>,
+{
+    let arguments = Command::new(name)
+        .arg(Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).help("TOML file with settings"))
+        .arg(Arg::new("print-config").long("print-config").action(ArgAction::SetTrue).help("Print the effective settings and exit"))
+        .after_help(format!("Environment variables {}SECTION__KEY win over the file.", config::ENV_PREFIX))
+        .get_matches();
+    let config: C = match config::read(arguments.get_one::<PathBuf>("config").map(PathBuf::as_path)) {
+        Ok(config) => config,
+        Err(error) => return fail(name, &error, 2),
+    };
+    if arguments.get_flag("print-config") {
+        return print(name, &config);
+    }
+    match run(name, config, service) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(name, error.as_ref(), 1),
+    }
+}
+
+fn run<C, F>(name: &'static str, config: C, service: impl FnOnce(C, Process) -> F) -> Result<(), StartError>
+where
+    C: ServiceConfig,
+    F: Future<Output = Result<(), StartError>>,
+{
+    telemetry::logs::start(&config.common().log, name)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let process = Process::default();
+    register_build_info(&process);
+    let (telemetry, result) = runtime.block_on(async {
+        let telemetry = telemetry::start(&config.common().telemetry, name)?;
+        watch_signals(&process)?;
+        let address = config.common().admin.address;
+        spawn(admin::serve(listen("admin.address", address)?, process.clone()));
+        tracing::info!(admin = %address, "starting");
+        let result = service(config, process.clone()).await;
+        process.shutdown.cancel();
+        process.drained().await;
+        Ok::<_, StartError>((telemetry, result))
+    })?;
+    telemetry.shutdown();
+    tracing::info!("stopped");
+    result
+}
+
+fn watch_signals(process: &Process) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = process.shutdown.clone();
+    spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if shutdown.is_cancelled() {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping: finishing what was begun");
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn register_build_info(process: &Process) {
+    let info = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+    let mut registry = process.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+    registry.register("throughline_build", "The running build", info);
+}
+
+#[allow(clippy::print_stdout)]
+fn print<C: ServiceConfig>(name: &str, config: &C) -> ExitCode {
+    match toml::to_string_pretty(config) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(name, &error, 1),
+    }
+}
+
+fn fail(name: &str, error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("{name}: {error}");
+    ExitCode::from(code)
+}

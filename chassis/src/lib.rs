@@ -1,0 +1,26 @@
+//! What every service stands on. Knows no domain noun.
+//!
+//! A service's `main` is one call of [`launch`]; its `App::build` takes the typed configuration that [`config`] read and
+//! a [`Process`], and starts its servers through [`grpc::GrpcApp`] or [`http::HttpApp`], which know the runtime models.
+
+mod admin;
+pub mod config;
+pub mod grpc;
+pub mod http;
+mod launch;
+mod listen;
+mod process;
+pub mod redis;
+mod task;
+pub mod testing;
+
+pub use launch::launch;
+pub use listen::{ListenError, listen};
+pub use process::{Process, Readiness};
+pub use task::{spawn, spawn_blocking};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Why a service could not start or had to stop.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,78 @@
+//! What a service shares with the process that it runs in.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use prometheus_client::registry::Registry;
+use tokio::time::{Duration, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::spawn;
+
+type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Handed to `App::build`: when to stop, whether the service is ready, and the registry behind `/metrics`.
+#[derive(Clone, Default)]
+pub struct Process {
+    /// Cancelled when the process should stop: finish what was begun and return.
+    pub shutdown: CancellationToken,
+    /// What `/readyz` and grpc.health.v1 answer.
+    pub readiness: Readiness,
+    /// What `/metrics` shows.
+    pub metrics: Arc<Mutex<Registry>>,
+    background: TaskTracker,
+}
+
+/// How long background work may take after a stop.
+const BACKGROUND_DRAIN: Duration = Duration::from_secs(5);
+
+impl Process {
+    /// Runs work beside the servers; the process waits for it before it ends. It has to heed [`Process::shutdown`].
+    pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(spawn(self.background.track_future(work)));
+    }
+
+    /// Waits, for a while, until all background work has ended.
+    pub(crate) async fn drained(&self) {
+        self.background.close();
+        if timeout(BACKGROUND_DRAIN, self.background.wait()).await.is_err() {
+            tracing::warn!("background work did not end in time");
+        }
+    }
+}
+
+/// Named checks, all of which must pass.
+#[derive(Clone, Default)]
+pub struct Readiness {
+    checks: Arc<Mutex<Vec<(&'static str, Check)>>>,
+}
+
+/// A check that takes longer has failed.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Readiness {
+    /// Adds a check; an error says what is missing.
+    pub fn require<F>(&self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let check: Check = Box::new(move || check().boxed());
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+    }
+
+    /// Runs all checks, at the same time; the failed ones by name, with their reasons.
+    pub async fn failures(&self) -> Vec<(&'static str, String)> {
+        let running: Vec<_> = {
+            let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+            checks.iter().map(|(name, check)| (*name, check())).collect()
+        };
+        let results = join_all(running.into_iter().map(|(name, check)| async move {
+            let result = timeout(CHECK_TIMEOUT, check).await;
+            (name, result.unwrap_or_else(|_| Err("no answer within 1 s".into())))
+        }));
+        results.await.into_iter().filter_map(|(name, result)| result.err().map(|reason| (name, reason))).collect()
+    }
+}

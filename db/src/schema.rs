@@ -1,0 +1,156 @@
+//! Diesel's view of the migrated database, one module per Postgres schema.
+//!
+//! Generated; do not edit. After a migration: `db schema --output db/src/schema.rs` (`db schema --check` tells whether that is
+//! needed).
+#![allow(missing_docs, reason = "db/migrations says what a table and a column mean")]
+
+/// Tables of the Postgres schema `auth`.
+pub mod auth {
+    diesel::table! {
+        auth.outbox (id) {
+            id -> Int8,
+            event_id -> Uuid,
+            topic -> Text,
+            key -> Text,
+            shard -> Int2,
+            payload -> Text,
+            traceparent -> Nullable<Text>,
+            tracestate -> Nullable<Text>,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        auth.users (user_id) {
+            user_id -> Uuid,
+            username -> Text,
+            email -> Text,
+            password_hash -> Text,
+            role -> Text,
+            version -> Int8,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::allow_tables_to_appear_in_same_query!(outbox, users);
+}
+
+/// Tables of the Postgres schema `catalog`.
+pub mod catalog {
+    diesel::table! {
+        catalog.products (product_id) {
+            product_id -> Uuid,
+            sku -> Text,
+            name -> Text,
+            description -> Text,
+            category -> Text,
+            price -> Numeric,
+            currency -> Text,
+            version -> Int8,
+            created_at -> Timestamptz,
+            updated_at -> Timestamptz,
+        }
+    }
+}
+
+/// Tables of the Postgres schema `orders`.
+pub mod orders {
+    diesel::table! {
+        orders.customers (customer_id) {
+            customer_id -> Uuid,
+            username -> Text,
+            email -> Text,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        orders.order_items (order_id, line) {
+            order_id -> Uuid,
+            line -> Int2,
+            product_id -> Uuid,
+            product_name -> Text,
+            quantity -> Int4,
+            unit_price -> Numeric,
+        }
+    }
+
+    diesel::table! {
+        orders.orders (order_id) {
+            order_id -> Uuid,
+            customer_id -> Uuid,
+            status -> Text,
+            total_amount -> Numeric,
+            currency -> Text,
+            idempotency_key -> Nullable<Text>,
+            request_hash -> Bytea,
+            version -> Int8,
+            created_at -> Timestamptz,
+            updated_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        orders.outbox (id) {
+            id -> Int8,
+            event_id -> Uuid,
+            topic -> Text,
+            key -> Text,
+            shard -> Int2,
+            payload -> Text,
+            traceparent -> Nullable<Text>,
+            tracestate -> Nullable<Text>,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        orders.stock (product_id) {
+            product_id -> Uuid,
+            available -> Int4,
+        }
+    }
+
+    diesel::joinable!(order_items -> orders (order_id));
+    diesel::joinable!(order_items -> stock (product_id));
+    diesel::joinable!(orders -> customers (customer_id));
+    diesel::allow_tables_to_appear_in_same_query!(customers, order_items, orders, outbox, stock);
+}
+
+/// Tables of the Postgres schema `events`.
+pub mod events {
+    diesel::table! {
+        events.daily_orders (day, currency) {
+            day -> Date,
+            currency -> Text,
+            orders -> Int8,
+            cancelled -> Int8,
+            revenue -> Numeric,
+        }
+    }
+
+    diesel::table! {
+        events.daily_users (day) {
+            day -> Date,
+            registrations -> Int8,
+            logins -> Int8,
+        }
+    }
+
+    diesel::table! {
+        events.processed_events (consumer, event_id) {
+            consumer -> Text,
+            event_id -> Uuid,
+            processed_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        events.product_sales (product_id) {
+            product_id -> Uuid,
+            units -> Int8,
+        }
+    }
+
+    diesel::allow_tables_to_appear_in_same_query!(daily_orders, daily_users, processed_events, product_sales);
+}

@@ -1,0 +1,153 @@
+//! `analytics`: rollups in Postgres, and the best-seller list in Redis.
+
+mod store;
+
+use bb8_redis::redis::AsyncCommands;
+use chassis::{
+    Process, StartError,
+    config::{Common, Problems, ServiceConfig},
+    redis::{Redis, RedisConfig},
+};
+use db::pool::{DatabaseConfig, Pool};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    consumer::{self, HandleError, Handler, Record},
+    contract::{OrderChange, OrderRecorded, UserCreated, UserLoggedIn},
+    effects,
+    envelope::{Envelope, Event},
+    kafka::KafkaConfig,
+};
+
+/// Consumer group, and name of the service.
+pub const NAME: &str = "analytics";
+
+/// Configuration of `analytics`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Config {
+    /// What all services have.
+    #[serde(flatten)]
+    pub common: Common,
+    /// Kafka.
+    pub kafka: KafkaConfig,
+    /// Postgres.
+    pub database: DatabaseConfig,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// Key of the sorted set: units sold by product id.
+    pub leaderboard_key: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            common: Common::on_admin_port(9106),
+            kafka: KafkaConfig::default(),
+            database: DatabaseConfig::default(),
+            redis: RedisConfig::default(),
+            leaderboard_key: "throughline:leaderboard:products".into(),
+        }
+    }
+}
+
+impl ServiceConfig for Config {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        self.common.check(problems);
+        self.kafka.check(problems);
+        self.database.check(problems);
+        self.redis.check(problems);
+        if self.leaderboard_key.is_empty() {
+            problems.add("leaderboard_key", &self.leaderboard_key, "a key");
+        }
+    }
+}
+
+/// Reads facts and user events until the process stops.
+///
+/// # Errors
+/// Where a client cannot be made.
+pub async fn run(config: Config, process: Process) -> Result<(), StartError> {
+    let handler =
+        Analytics { pool: Pool::new(&config.database, NAME)?, redis: Redis::new(&config.redis)?, leaderboard_key: config.leaderboard_key };
+    consumer::run(&config.kafka, NAME, &[OrderRecorded::TOPIC, UserCreated::TOPIC], handler, &process).await
+}
+
+struct Analytics {
+    pool: Pool,
+    redis: Redis,
+    leaderboard_key: String,
+}
+
+impl Handler for Analytics {
+    async fn handle(&self, record: &Record) -> Result<(), HandleError> {
+        let effect = Effect::of(record)?;
+        let mut connection = self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                if effects::claim(connection, NAME, effect.event_id()).await? {
+                    self.apply(connection, &effect).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// What an event asks of this service.
+enum Effect {
+    Order(Envelope<OrderRecorded>),
+    Registration(Envelope<UserCreated>),
+    Login(Envelope<UserLoggedIn>),
+}
+
+impl Effect {
+    fn of(record: &Record) -> Result<Self, HandleError> {
+        match record.event_type()?.as_str() {
+            OrderRecorded::TYPE => Ok(Self::Order(record.decode()?)),
+            UserCreated::TYPE => Ok(Self::Registration(record.decode()?)),
+            UserLoggedIn::TYPE => Ok(Self::Login(record.decode()?)),
+            other => Err(HandleError::Permanent(format!("event_type {other} is unknown here"))),
+        }
+    }
+
+    fn event_id(&self) -> Uuid {
+        match self {
+            Self::Order(event) => event.event_id,
+            Self::Registration(event) => event.event_id,
+            Self::Login(event) => event.event_id,
+        }
+    }
+}
+
+impl Analytics {
+    async fn apply(&self, connection: &mut AsyncPgConnection, effect: &Effect) -> Result<(), HandleError> {
+        match effect {
+            Effect::Order(event) => self.record_order(connection, &event.data).await,
+            Effect::Registration(event) => Ok(store::add_registration(connection, event.data.timestamp.date_naive()).await?),
+            Effect::Login(event) => Ok(store::add_login(connection, event.data.timestamp.date_naive()).await?),
+        }
+    }
+
+    async fn record_order(&self, connection: &mut AsyncPgConnection, order: &OrderRecorded) -> Result<(), HandleError> {
+        // a change of status sells nothing, and Redis refuses an empty list
+        if order.change == OrderChange::Updated {
+            return Ok(());
+        }
+        if order.items.is_empty() {
+            return Ok(store::add_order(connection, order).await?);
+        }
+        let sales = store::add_sales(connection, order).await?;
+        // Written while the rows' locks are held: Redis gets each product's totals in the order in which Postgres does, and as
+        // absolute numbers, so that a repeat changes nothing.
+        let scores: Vec<(i64, String)> = sales.into_iter().map(|(product_id, units)| (units, product_id.to_string())).collect();
+        let _: i64 = self.redis.connection().await?.zadd_multiple(&self.leaderboard_key, &scores).await?;
+        // the day's row, which every order wants, is locked last and so for the shortest time
+        Ok(store::add_order(connection, order).await?)
+    }
+}

@@ -1,0 +1,86 @@
+//! How this process talks to Kafka.
+
+use ::kafka::ClientConfig;
+use chassis::config::Problems;
+use serde::{Deserialize, Serialize};
+
+/// The `kafka` table of a service's configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaConfig {
+    /// `HOST:PORT`, several separated by commas.
+    pub brokers: String,
+    /// Appended to every topic and group name, so that several meshes can share a broker. Empty: nothing.
+    pub topic_suffix: String,
+    /// Milliseconds until a record that no broker acknowledged counts as not sent.
+    pub delivery_timeout_ms: u64,
+    /// Milliseconds that the producer gathers records for one request.
+    pub linger_ms: u64,
+    /// Milliseconds without a heartbeat after which a consumer's partitions go to others.
+    pub session_timeout_ms: u64,
+    /// Records that a consumer takes on at once.
+    pub batch_size: usize,
+    /// Keys whose records a consumer handles at the same time.
+    pub concurrency: usize,
+    /// Milliseconds before each repeat of a record that failed; their number is that of the repeats.
+    pub retry_delays_ms: Vec<u64>,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            brokers: "127.0.0.1:19092".into(),
+            topic_suffix: String::new(),
+            delivery_timeout_ms: 30_000,
+            linger_ms: 10,
+            session_timeout_ms: 30_000,
+            batch_size: 500,
+            concurrency: 16,
+            retry_delays_ms: vec![100, 400, 900],
+        }
+    }
+}
+
+impl KafkaConfig {
+    /// See [`chassis::config::ServiceConfig::check`].
+    pub fn check(&self, problems: &mut Problems) {
+        let good =
+            |broker: &str| broker.trim().rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !self.brokers.split(',').all(good) {
+            problems.add("kafka.brokers", &self.brokers, "HOST:PORT, several separated by commas");
+        }
+        if !self.topic_suffix.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-".contains(sign)) {
+            problems.add("kafka.topic_suffix", &self.topic_suffix, "letters, digits, `.`, `_` and `-`");
+        }
+        if !(1..=10_000).contains(&self.batch_size) {
+            problems.add("kafka.batch_size", &self.batch_size, "1 to 10000");
+        }
+        if !(1..=1_000).contains(&self.concurrency) {
+            problems.add("kafka.concurrency", &self.concurrency, "1 to 1000");
+        }
+        if !(6_000..=300_000).contains(&self.session_timeout_ms) {
+            problems.add("kafka.session_timeout_ms", &self.session_timeout_ms, "6000 to 300000");
+        }
+        if self.delivery_timeout_ms <= self.linger_ms {
+            problems.add("kafka.delivery_timeout_ms", &self.delivery_timeout_ms, "more than kafka.linger_ms");
+        }
+    }
+
+    /// A topic or group by its declared name.
+    pub fn named(&self, name: &str) -> String {
+        format!("{name}{}", self.topic_suffix)
+    }
+
+    /// What clients of both kinds share. `client_id` shows in the broker's logs.
+    pub(crate) fn client(&self, client_id: &str) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", client_id)
+            .set("socket.keepalive.enable", "true")
+            // a broker that is back should not wait for us
+            .set("reconnect.backoff.ms", "100")
+            .set("reconnect.backoff.max.ms", "1000");
+        client
+    }
+}

@@ -1,0 +1,19 @@
+//! The consumers, the relay and the loops under them, on a real broker, Postgres and Redis. Every test has topics, groups,
+//! a database and keys of its own.
+//!
+//! Each test has a second thread: dropping a database waits for connections that are being opened, and somebody has to
+//! go on opening them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
+mod analytics;
+mod dead_letters;
+mod dispatch;
+mod groups;
+mod notification;
+mod order;
+mod outages;
+mod relay;
+mod running;
+mod sample;
+mod schema;
+mod smtp;

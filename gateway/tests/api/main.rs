@@ -1,0 +1,15 @@
+//! The gateway as it is started in production, against neighbours that are faked on the wire.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod accounts;
+mod answer;
+mod edge;
+mod health;
+mod input;
+mod neighbours;
+mod orders;
+mod outages;
+mod products;
+mod traces;
+mod world;

@@ -1,0 +1,248 @@
+//! The commands: each opens the mesh, does one thing, and prints what came of it.
+
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::{Cli, Command, Global, Names, UpArgs};
+use crate::mesh::{Mesh, names};
+use crate::secrets::Secrets;
+use crate::state::{LockedState, State};
+use crate::trace::{self, Trace};
+use crate::up::Start;
+use crate::watch::{self, Interrupts};
+use crate::{backend, call, control, demo, down, foreground, launch, logs, output, ports, reset, services, signal, status, summary, up};
+
+/// Does what the command line says.
+pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
+    let Cli { global, command } = cli;
+    let json = global.json;
+    if let Command::Backend(args) = command {
+        backend::run(args).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut mesh = Mesh::open(global.config.as_deref(), global.home.as_deref())?;
+    match command {
+        Command::Up(args) => return start_mesh(&mut mesh, &args, &global).await,
+        Command::Run(args) => return foreground::run(&mesh, &args.name, args.wrap.as_deref(), json).await,
+        Command::Down => stop_mesh(&mesh, json).await?,
+        Command::Status => show_status(&mesh, json).await?,
+        Command::Logs(args) => logs::show(&mesh.home, &args.name, args.follow, args.lines, json)?,
+        Command::Restart(names) => restart(&mut mesh, &names, json).await?,
+        Command::Stop(names) => stop(&mesh, &names, json).await?,
+        Command::Start(names) => start(&mut mesh, &names, json).await?,
+        Command::Kill(args) => return signal::send(&mesh, &args.name, &args.signal, json).await,
+        Command::Env(args) => environment(&mesh, &args.name, json)?,
+        Command::Open => open(&mesh, json)?,
+        Command::Reset(args) => return wipe(&mesh, args.yes, json).await,
+        Command::Trace(mut args) => {
+            args.json |= json;
+            return trace::run(args, &mesh.traces_url()).await;
+        }
+        Command::Call(mut args) => {
+            args.json |= json;
+            let resolve = |name: &str| services::find(name)?.grpc(&mesh.ports);
+            return call::run(args, resolve).await;
+        }
+        Command::Backend(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<ExitCode> {
+    let mut interrupts = Interrupts::new()?;
+    let state = up::lock(mesh)?;
+    let fresh = !state.get().any_alive();
+    let _reserved = if args.ephemeral_ports && fresh {
+        let reserved = ports::ephemeral()?;
+        mesh.ports = reserved.ports.clone();
+        Some(reserved)
+    } else {
+        mesh.hold_ports(&state.get());
+        None
+    };
+    if fresh {
+        state.change(|state| state.ephemeral = args.ephemeral_ports)?;
+    }
+    let secrets = Secrets::read_or_create(&mesh.home.secrets())?;
+    let brought_up = tokio::select! {
+        done = bring_up(mesh, &state, &secrets, args) => Some(done?),
+        () = interrupts.any() => None,
+    };
+    let Some(trace) = brought_up else { return interrupted(mesh, &state, args.detach).await };
+    drop(state);
+    announce(mesh, &secrets, trace.as_ref(), args, global.json).await?;
+    if args.detach {
+        return Ok(ExitCode::SUCCESS);
+    }
+    mesh.progress.say("Ctrl-C stops the mesh");
+    tokio::select! {
+        ended = watch::until_down(mesh) => {
+            ended?;
+            mesh.progress.say("the mesh was stopped by another command");
+        }
+        () = interrupts.any() => { down::down(mesh, &up::lock(mesh)?).await?; }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bring_up(mesh: &Mesh, state: &LockedState, secrets: &Secrets, args: &UpArgs) -> Result<Option<Trace>> {
+    if let Err(err) = (Start { mesh, state, secrets }).all(args.infra_only).await {
+        if state.get().any_alive() {
+            bail!("{err:#}\nWhat runs is left running: ./mesh up goes on from here, ./mesh down stops it");
+        }
+        return Err(err);
+    }
+    if args.infra_only || args.no_demo_order {
+        return Ok(None);
+    }
+    let trace = demo::order(mesh, secrets).await?;
+    state.change(|state| state.trace_id = Some(trace.id().to_owned()))?;
+    Ok(Some(trace))
+}
+
+async fn interrupted(mesh: &Mesh, state: &LockedState, detach: bool) -> Result<ExitCode> {
+    if detach {
+        bail!("interrupted; what runs is left running: ./mesh up goes on from here, ./mesh down stops it");
+    }
+    mesh.progress.say("interrupted: stopping what was started");
+    down::down(mesh, state).await?;
+    Ok(ExitCode::FAILURE)
+}
+
+async fn announce(mesh: &Mesh, secrets: &Secrets, trace: Option<&Trace>, args: &UpArgs, json: bool) -> Result<()> {
+    if json {
+        return output::json(&status::status(mesh).await?);
+    }
+    if args.infra_only {
+        return output::line(&summary::infrastructure(mesh, secrets));
+    }
+    if let Some(trace) = trace {
+        trace::print(trace, false)?;
+        output::line("")?;
+    }
+    output::line(&summary::whole(mesh, secrets, trace.map(Trace::id)))
+}
+
+async fn stop_mesh(mesh: &Mesh, json: bool) -> Result<()> {
+    let stopped = if mesh.home.state().exists() { down::down(mesh, &up::lock(mesh)?).await? } else { Vec::new() };
+    if json {
+        return output::json(&json!({ "stopped": stopped }));
+    }
+    if stopped.is_empty() {
+        return output::line("nothing of this mesh runs");
+    }
+    output::line(&format!("stopped {}", stopped.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")))
+}
+
+async fn show_status(mesh: &Mesh, json: bool) -> Result<()> {
+    let status = status::status(mesh).await?;
+    if json { output::json(&status) } else { output::line(&status::table(&status)) }
+}
+
+/// The processes called `asked`, in the order in which they start.
+fn in_order(asked: &Names) -> Vec<&'static str> {
+    names().filter(|name| asked.names.iter().any(|asked| asked == name)).collect()
+}
+
+async fn start(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
+    let secrets = up::secrets(mesh)?;
+    let state = up::lock(mesh)?;
+    mesh.hold_ports(&state.get());
+    start_all(mesh, &state, &secrets, &in_order(asked)).await?;
+    report(&state, asked, json)
+}
+
+async fn start_all(mesh: &Mesh, state: &LockedState, secrets: &Secrets, names: &[&'static str]) -> Result<()> {
+    for name in names {
+        let step = mesh.progress.step(name, "starting");
+        let done = async {
+            let (recorded, new) = control::start(mesh, state, &mesh.launch(name, secrets)?).await?;
+            control::ready(mesh, name, &recorded).await?;
+            Ok(if new { "ready" } else { "ready, ran already" })
+        };
+        match done.await {
+            Ok(how) => step.done(how),
+            Err(err) => {
+                step.failed();
+                return Err(err);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn stop(mesh: &Mesh, asked: &Names, json: bool) -> Result<()> {
+    let state = up::lock(mesh)?;
+    for name in in_order(asked).iter().rev() {
+        let stopped = control::stop(mesh, &state, name).await?;
+        mesh.progress.say(&format!("{name}: {}", stopped.how));
+    }
+    report(&state, asked, json)
+}
+
+async fn restart(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
+    let secrets = up::secrets(mesh)?;
+    let state = up::lock(mesh)?;
+    mesh.hold_ports(&state.get());
+    let ordered = in_order(asked);
+    for name in ordered.iter().rev() {
+        control::stop(mesh, &state, name).await?;
+    }
+    start_all(mesh, &state, &secrets, &ordered).await?;
+    report(&state, asked, json)
+}
+
+fn report(state: &LockedState, asked: &Names, json: bool) -> Result<()> {
+    let state = state.get();
+    let pid = |name: &str| state.alive(name).map(|recorded| recorded.identity.pid);
+    if json {
+        let services = in_order(asked).into_iter().map(|name| json!({ "name": name, "pid": pid(name) }));
+        return output::json(&json!({ "services": services.collect::<Vec<_>>() }));
+    }
+    for name in in_order(asked) {
+        output::line(&pid(name).map_or(format!("{name} stopped"), |pid| format!("{name} runs (pid {pid})")))?;
+    }
+    Ok(())
+}
+
+fn environment(mesh: &Mesh, name: &str, json: bool) -> Result<()> {
+    let launch = mesh.launch(name, &up::secrets(mesh)?)?;
+    if json {
+        return output::json(&launch.env);
+    }
+    for (key, value) in &launch.env {
+        output::line(&format!("export {key}='{}'", value.replace('\'', r"'\''")))?;
+    }
+    Ok(())
+}
+
+fn open(mesh: &Mesh, json: bool) -> Result<()> {
+    let state = State::read(&mesh.home.state())?;
+    if state.alive("backend").is_none() {
+        bail!("no trace backend runs in this mesh: ./mesh up starts it");
+    }
+    let url = mesh.traces_url();
+    let url = state.trace_id.map_or(url.clone(), |id| format!("{url}/trace/{id}"));
+    let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    let browser = launch::in_path("xdg-open").filter(|_| display);
+    let opened = browser.is_some_and(|program| {
+        let mut command = std::process::Command::new(program);
+        command.arg(&url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().is_ok()
+    });
+    if json { output::json(&json!({ "url": url, "opened": opened })) } else { output::line(&url) }
+}
+
+async fn wipe(mesh: &Mesh, yes: bool, json: bool) -> Result<ExitCode> {
+    let Some(removed) = reset::reset(mesh, yes).await? else {
+        mesh.progress.say("nothing was changed");
+        return Ok(ExitCode::FAILURE);
+    };
+    if json {
+        output::json(&json!({ "removed": removed }))?;
+    } else {
+        output::line(&format!("wiped {} (the fetched Kafka stays)", mesh.home.root().display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,38 @@
+//! The launcher of a local Throughline mesh, its trace backend, and the commands that look at both.
+//!
+//! [`cli`] is the door: it reads the command line and calls the module that does the work.
+
+pub mod backend;
+pub mod call;
+pub mod cli;
+pub mod trace;
+
+mod control;
+mod demo;
+mod down;
+mod failure;
+mod fingerprint;
+mod foreground;
+mod home;
+mod kafka;
+mod launch;
+mod logs;
+mod mesh;
+mod output;
+mod ports;
+mod postgres;
+mod probe;
+mod process;
+mod progress;
+mod redis;
+mod reset;
+mod secrets;
+mod services;
+mod settings;
+mod signal;
+mod state;
+mod status;
+mod summary;
+mod tool;
+mod up;
+mod watch;

@@ -1,0 +1,226 @@
+//! What a local mesh can be told: ports, deadlines and the sizes of its servers.
+//!
+//! The defaults are `deploy/mesh.toml`, built into the binary; a file of one's own and the environment override them.
+//! A mesh is started only from settings that are right as a whole: every mistake is reported at once.
+
+mod overlay;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// The defaults file as text, comments included.
+pub(crate) const DEFAULTS: &str = include_str!("../../deploy/mesh.toml");
+
+/// Prefix of the environment variables that override settings: `MESH_PORTS__GATEWAY=8090`.
+pub(crate) const ENV_PREFIX: &str = "MESH_";
+
+macro_rules! ports {
+    ($($(#[$doc:meta])+ $field:ident),+ $(,)?) => {
+        /// TCP ports on 127.0.0.1, by what listens there.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub(crate) struct Ports { $($(#[$doc])+ pub(crate) $field: u16),+ }
+
+        impl Ports {
+            /// Every port with its key in the settings (`gateway`, `gateway_admin`, ...).
+            pub(crate) fn entries(&self) -> Vec<(&'static str, u16)> {
+                vec![$((stringify!($field), self.$field)),+]
+            }
+
+            /// Consecutive ports from `first` on, in the order of [`Ports::entries`].
+            pub(crate) fn consecutive(first: u16) -> Self {
+                let mut next = first..;
+                Self { $($field: next.next().unwrap_or(u16::MAX)),+ }
+            }
+
+            /// Changes the port with the key `key`; other keys change nothing.
+            pub(crate) fn set(&mut self, key: &str, port: u16) {
+                $(if key == stringify!($field) { self.$field = port; })+
+            }
+
+            /// How many ports a mesh needs.
+            pub(crate) const COUNT: u16 = { let mut n = 0; $(let _ = stringify!($field); n += 1;)+ n };
+        }
+    };
+}
+
+ports! {
+    /// HTTP of the gateway.
+    gateway,
+    /// Admin port of the gateway.
+    gateway_admin,
+    /// gRPC of auth.
+    auth,
+    /// Admin port of auth.
+    auth_admin,
+    /// gRPC of catalog-cache.
+    catalog_cache,
+    /// Admin port of catalog-cache.
+    catalog_cache_admin,
+    /// gRPC of orders.
+    orders,
+    /// Admin port of orders.
+    orders_admin,
+    /// Admin port of dispatch.
+    dispatch_admin,
+    /// Admin port of notification.
+    notification_admin,
+    /// Admin port of analytics.
+    analytics_admin,
+    /// Postgres.
+    postgres,
+    /// Redis.
+    redis,
+    /// Kafka's listener for clients.
+    kafka,
+    /// Kafka's listener for its own quorum.
+    kafka_controller,
+    /// Page and query APIs of the trace backend.
+    traces,
+    /// OTLP over gRPC.
+    otlp_grpc,
+    /// OTLP over HTTP.
+    otlp_http,
+}
+
+/// Everything that can be set; see `deploy/mesh.toml` for what each key means and what is allowed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// TCP ports.
+    pub(crate) ports: Ports,
+    /// Seconds to wait for things.
+    pub(crate) deadlines: Deadlines,
+    /// Logging of the services.
+    pub(crate) log: Log,
+    /// Spans of the services.
+    pub(crate) telemetry: Telemetry,
+    /// The Postgres server.
+    pub(crate) postgres: Postgres,
+    /// The Redis server.
+    pub(crate) redis: Redis,
+    /// The Kafka broker.
+    pub(crate) kafka: Kafka,
+    /// The demo user.
+    pub(crate) demo: Demo,
+    /// Additional environment, by service name.
+    pub(crate) env: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Deadlines in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deadlines {
+    /// Until a process answers.
+    pub(crate) start: u64,
+    /// Until a process has stopped by itself.
+    pub(crate) stop: u64,
+    /// Until the trace of the demo order is complete.
+    pub(crate) trace: u64,
+}
+
+/// Logging of the services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Log {
+    /// Level or filter.
+    pub(crate) level: String,
+    /// `json` or `text`.
+    pub(crate) format: String,
+}
+
+/// Spans of the services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Telemetry {
+    /// `sdk` or `off`.
+    pub(crate) mode: String,
+}
+
+/// The Postgres server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Postgres {
+    /// Folder of its programs, or empty.
+    pub(crate) bin_dir: String,
+    /// Its connection limit.
+    pub(crate) max_connections: u32,
+}
+
+/// The Redis server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Redis {
+    /// Its memory limit, with unit.
+    pub(crate) maxmemory: String,
+}
+
+/// The Kafka broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kafka {
+    /// Java heap in MiB.
+    pub(crate) heap_mb: u32,
+    /// Folder for jars and class archive, or empty.
+    pub(crate) cache_dir: String,
+}
+
+/// The demo user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Demo {
+    /// With what it logs in.
+    pub(crate) email: String,
+}
+
+/// One mistake in the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// The key, with its table: `ports.gateway`.
+    pub(crate) key: String,
+    /// The value as it was written.
+    pub(crate) value: String,
+    /// What is allowed there.
+    pub(crate) allowed: String,
+}
+
+/// All mistakes of one set of settings, or why the file could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct SettingsError {
+    /// In the order in which they were found; never empty.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in the settings:", plural(self.mistakes.len(), "mistake"))?;
+        for mistake in &self.mistakes {
+            write!(f, "\n  {} = {}: {}", mistake.key, mistake.value, mistake.allowed)?;
+        }
+        Ok(())
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+impl Settings {
+    /// Reads the defaults, then `file` over them, then `env` (pairs of variable and value; those without
+    /// [`ENV_PREFIX`] and a `__` are not ours).
+    pub(crate) fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let mut mistakes = Vec::new();
+        let defaults = overlay::defaults(&mut mistakes);
+        let mut merged = defaults.clone();
+        if let Some(path) = file {
+            let table = overlay::file(path, &mut mistakes);
+            overlay::table("", &defaults, &mut merged, &table, &mut mistakes);
+        }
+        overlay::environment(&defaults, &mut merged, env, &mut mistakes);
+        overlay::check(&merged, &mut mistakes);
+        if mistakes.is_empty() {
+            match toml::Value::Table(merged).try_into() {
+                Ok(settings) => return Ok(settings),
+                Err(err) => mistakes.push(Mistake { key: "settings".to_owned(), value: "(merged)".to_owned(), allowed: err.to_string() }),
+            }
+        }
+        Err(SettingsError { mistakes })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! What a mesh that has just started tells its user, once.
+
+use crate::mesh::Mesh;
+use crate::secrets::Secrets;
+use crate::{kafka, postgres, redis};
+
+/// URLs, the demo login, a token, three requests to try, and where to look next.
+pub(crate) fn whole(mesh: &Mesh, secrets: &Secrets, trace_id: Option<&str>) -> String {
+    let (gateway, traces, email) = (mesh.gateway_url(), mesh.traces_url(), &mesh.settings.demo.email);
+    let trace = trace_id.map_or("--last".to_owned(), str::to_owned);
+    let page = trace_id.map_or(traces.clone(), |id| format!("{traces}/trace/{id}"));
+    format!(
+        "The mesh is up.
+  gateway   {gateway}
+  traces    {page}
+  postgres  {postgres}
+  redis     {redis}
+  kafka     {kafka}
+  logs      {logs}
+  demo user {email}, password {password}
+
+A token in a shell variable:
+  TOKEN=$(curl -s {gateway}/api/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed -n 's/.*\"access_token\" *: *\"\\([^\"]*\\)\".*/\\1/p')
+
+Try:
+  curl -s '{gateway}/api/v1/products?limit=3'
+  curl -si {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d '{{\"items\":[{{\"product_id\":\"{product}\",\"quantity\":1}}]}}'
+  curl -s {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\"
+
+Next: ./mesh trace {trace} | ./mesh open | ./mesh logs orders -f | ./mesh status | ./mesh down",
+        postgres = postgres::url(mesh, postgres::ADMIN, &secrets.admin),
+        redis = redis::url(mesh),
+        kafka = kafka::brokers(mesh),
+        logs = mesh.home.logs().display(),
+        password = secrets.demo,
+        product = db::seed::product_id("COF-001"),
+    )
+}
+
+/// The servers alone.
+pub(crate) fn infrastructure(mesh: &Mesh, secrets: &Secrets) -> String {
+    format!(
+        "The servers are up.\n  postgres  {}\n  redis     {}\n  kafka     {}\n  traces    {}\n  logs      {}",
+        postgres::url(mesh, postgres::ADMIN, &secrets.admin),
+        redis::url(mesh),
+        kafka::brokers(mesh),
+        mesh.traces_url(),
+        mesh.home.logs().display(),
+    )
+}

@@ -1,0 +1,15 @@
+//! The whole mesh as child processes: real servers, real services, the public interface. Each test is one promise and has
+//! a mesh of its own, on free ports, which it may break.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod alone;
+mod crash;
+mod documents;
+mod edges;
+mod input;
+mod lifecycle;
+mod load;
+mod outage;
+mod running;
+mod truth;

@@ -1,0 +1,95 @@
+//! The caller's side.
+
+use std::{
+    pin::Pin,
+    task::{Context as Poller, Poll},
+};
+
+use http::{Request, Response};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{FutureExt, SpanKind},
+};
+use opentelemetry_semantic_conventions::attribute as semconv;
+use tonic::Code;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    Side, attributes,
+    body::{SpanEnd, TracedBody},
+    method,
+};
+use crate::{
+    context::{HeadersMut, inject},
+    span,
+};
+
+/// Layer for a tonic channel: a client span below the current one, and `traceparent` in the metadata.
+#[derive(Debug, Clone)]
+pub struct GrpcClient {
+    server: Vec<KeyValue>,
+}
+
+impl GrpcClient {
+    /// `uri` is the callee's, for `server.address` and `server.port`.
+    pub fn new(uri: &http::Uri) -> Self {
+        let mut server = vec![KeyValue::new(semconv::SERVER_ADDRESS, uri.host().unwrap_or_default().to_owned())];
+        server.extend(uri.port_u16().map(|port| KeyValue::new(semconv::SERVER_PORT, i64::from(port))));
+        Self { server }
+    }
+}
+
+impl<S> Layer<S> for GrpcClient {
+    type Service = GrpcClientService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GrpcClientService { inner, server: self.server.clone() }
+    }
+}
+
+/// What [`GrpcClient`] makes of the channel below it.
+#[derive(Debug, Clone)]
+pub struct GrpcClientService<S> {
+    inner: S,
+    server: Vec<KeyValue>,
+}
+
+impl<S, B, R> Service<Request<B>> for GrpcClientService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    R: http_body::Body + Send + 'static,
+{
+    type Response = Response<TracedBody<R>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, poller: &mut Poller<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(poller)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let method = method(request.uri().path());
+        let mut attributes = attributes(&method);
+        attributes.extend(self.server.iter().cloned());
+        let context = span::start(method, SpanKind::Client, attributes, &Context::current());
+        inject(&context, &mut HeadersMut(request.headers_mut()));
+        let mut end = SpanEnd::new(context.clone(), Side::Client);
+        let call = self.inner.call(request);
+        Box::pin(
+            async move {
+                let response = match call.await {
+                    Ok(response) => response,
+                    Err(error) => {
+                        end.fail(Code::Unavailable, "no connection");
+                        return Err(error);
+                    }
+                };
+                end.headers(response.headers());
+                Ok(response.map(|body| TracedBody::new(body, Some(end))))
+            }
+            .with_context(context),
+        )
+    }
+}

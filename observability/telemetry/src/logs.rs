@@ -1,0 +1,126 @@
+//! Logs: one JSON object a line on standard output, with the ids that lead to its trace.
+
+use std::fmt;
+
+use chrono::{SecondsFormat, Utc};
+use opentelemetry::{Context, trace::TraceContextExt};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For a person at a terminal.
+    Text,
+}
+
+/// The `log` table of every service's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`) or a list of `target=level` directives.
+    pub level: String,
+    /// `json` or `text`.
+    pub format: Format,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: Format::Json }
+    }
+}
+
+impl LogConfig {
+    /// The filter that [`LogConfig::level`] stands for.
+    ///
+    /// # Errors
+    /// The parser's message where a directive is malformed.
+    pub fn filter(&self) -> Result<EnvFilter, String> {
+        // librdkafka and the exporter repeat every broker's absence each second
+        let quiet = ",librdkafka=error,opentelemetry_sdk=warn,opentelemetry-otlp=warn,h2=warn,hyper=warn,tower=warn";
+        EnvFilter::try_new(format!("{}{quiet}", self.level)).map_err(|error| error.to_string())
+    }
+}
+
+/// Installs the process's log subscriber. A second call in one process changes nothing.
+///
+/// # Errors
+/// The parser's message where `log.level` is malformed.
+pub fn start(config: &LogConfig, service_name: &'static str) -> Result<(), String> {
+    let filter = config.filter()?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let _already = match config.format {
+        Format::Json => tracing::subscriber::set_global_default(builder.event_format(JsonLine { service_name }).finish()),
+        Format::Text => tracing::subscriber::set_global_default(builder.with_target(false).finish()),
+    };
+    Ok(())
+}
+
+struct JsonLine {
+    service_name: &'static str,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = Map::new();
+        line.insert("timestamp".into(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true).into());
+        line.insert("level".into(), event.metadata().level().as_str().into());
+        line.insert("service".into(), self.service_name.into());
+        Context::map_current(|context| {
+            let span = context.span();
+            let ids = span.span_context();
+            if ids.is_valid() {
+                line.insert("trace_id".into(), ids.trace_id().to_string().into());
+                line.insert("span_id".into(), ids.span_id().to_string().into());
+            }
+        });
+        line.insert("target".into(), event.metadata().target().into());
+        event.record(&mut Fields(&mut line));
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+struct Fields<'a>(&'a mut Map<String, Value>);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().into(), value.into());
+    }
+}

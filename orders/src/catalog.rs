@@ -1,0 +1,50 @@
+//! What is asked of catalog-cache.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chassis::{
+    StartError,
+    grpc::{Channel, channel, within},
+};
+use proto::catalog::{BatchGetProductsRequest, Product, product_service_client::ProductServiceClient};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::{config::UpstreamConfig, error::OrderError, order::Offer};
+
+/// A client of one serving runtime.
+#[derive(Clone)]
+pub(crate) struct Catalog {
+    client: ProductServiceClient<Channel>,
+    timeout: Duration,
+}
+
+impl Catalog {
+    pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, StartError> {
+        let client = ProductServiceClient::new(channel(&config.catalog_cache)?);
+        Ok(Self { client, timeout: Duration::from_millis(config.timeout_ms) })
+    }
+
+    /// What the catalogue says of each product; unknown ones are left out.
+    pub(crate) async fn offers(&self, products: impl Iterator<Item = Uuid>) -> Result<BTreeMap<Uuid, Offer>, OrderError> {
+        let request = BatchGetProductsRequest { product_ids: products.map(|id| id.to_string()).collect() };
+        let mut client = self.client.clone();
+        let answer = within(self.timeout, request, |request| async move { client.batch_get_products(request).await }).await;
+        answer.map_err(|status| failed(&status))?.products.into_iter().map(offer).collect()
+    }
+}
+
+fn offer(product: Product) -> Result<(Uuid, Offer), OrderError> {
+    let broken = |what: &str| OrderError::Internal(format!("catalog-cache sent a product with a bad {what}"));
+    let price = product.price.ok_or_else(|| broken("price"))?;
+    let offer = Offer { name: product.name, price: price.amount.parse().map_err(|_| broken("price.amount"))?, currency: price.currency };
+    Ok((product.product_id.parse().map_err(|_| broken("product_id"))?, offer))
+}
+
+fn failed(status: &Status) -> OrderError {
+    let text = format!("catalog-cache: {status}");
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => OrderError::Unavailable(text),
+        _ => OrderError::Internal(text),
+    }
+}
