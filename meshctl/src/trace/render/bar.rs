@@ -62,8 +62,8 @@ fn blocks(offset: u64, length: u64) -> String {
     let end = offset + length;
     if end <= EIGHTHS {
         return match (offset, end) {
-            (4.., 8) => "▐".to_owned(),
             (4.., _) if length <= 2 => "▕".to_owned(),
+            (4.., 8) => "▐".to_owned(),
             _ => partial(length.max(1)).to_owned(),
         };
     }

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::plain;
-use crate::trace::model::{Span, Trace};
+use crate::trace::{
+    model::{Span, Trace},
+    protocol::Protocol,
+};
 
 /// Branches deeper than this are cut on the left, so that names keep some room.
 const MAX_DEPTH: usize = 12;
@@ -51,7 +54,7 @@ impl<'a> Builder<'a> {
             self.rows.push(Row {
                 span,
                 tree: branches(&lasts),
-                name: plain(&span.name),
+                name: plain(short_name(span)),
                 orphan: span.parent.is_some() && self.trace.parent_of(span).is_none(),
             });
             let children: Vec<_> = self.trace.children_of(span).filter(|child| !self.seen.contains(&*child.id)).collect();
@@ -62,6 +65,16 @@ impl<'a> Builder<'a> {
                 stack.push((child, below));
             }
         }
+    }
+}
+
+/// The span's name; a gRPC method without its package (`OrderService/PlaceOrder`), which the columns have no room for.
+fn short_name(span: &Span) -> &str {
+    match span.name.split_once('/') {
+        Some((service, _)) if span.protocol() == Some(Protocol::Grpc) => {
+            span.name.get(service.rfind('.').map_or(0, |dot| dot + 1)..).unwrap_or(&span.name)
+        }
+        _ => &span.name,
     }
 }
 
