@@ -6,7 +6,8 @@ use diesel_async::SimpleAsyncConnection;
 
 use crate::{lines, open};
 
-/// All that any role may do with any table, diesel's books included.
+/// All that any role of a service may do with any table, diesel's books included. (The owner, `throughline_admin` where the
+/// mesh runs the server, is a superuser.)
 const GRANTED: [&str; 17] = [
     "throughline_analytics events.daily_orders SELECT INSERT UPDATE",
     "throughline_analytics events.daily_users SELECT INSERT UPDATE",
@@ -31,14 +32,14 @@ const TABLES: &str = "
     SELECT r.rolname || ' ' || c.oid::regclass || ' ' || string_agg(p.name, ' ' ORDER BY p.place) AS line
     FROM pg_roles r, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
          unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) WITH ORDINALITY p (name, place)
-    WHERE r.rolname LIKE 'throughline\\_%' AND c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('auth', 'catalog', 'orders', 'events', 'public')
+    WHERE r.rolname LIKE 'throughline\\_%' AND NOT r.rolsuper AND c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('auth', 'catalog', 'orders', 'events', 'public')
       AND has_table_privilege(r.oid, c.oid, p.name)
     GROUP BY r.rolname, c.oid::regclass ORDER BY r.rolname, c.oid::regclass::text";
 
 const SCHEMAS: &str = "
     SELECT 'schema ' || n.nspname || ' ' || string_agg(r.rolname, ' ' ORDER BY r.rolname) AS line
     FROM pg_roles r, pg_namespace n
-    WHERE r.rolname LIKE 'throughline\\_%' AND n.nspname IN ('auth', 'catalog', 'orders', 'events', 'public')
+    WHERE r.rolname LIKE 'throughline\\_%' AND NOT r.rolsuper AND n.nspname IN ('auth', 'catalog', 'orders', 'events', 'public')
       AND has_schema_privilege(r.oid, n.oid, 'USAGE')
     GROUP BY n.nspname ORDER BY n.nspname";
 

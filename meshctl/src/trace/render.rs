@@ -16,6 +16,8 @@ const MAX_WIDTH: usize = 240;
 const MAX_ERRORS: usize = 8;
 const PROTOCOL: usize = 5;
 const DURATION: usize = 7;
+/// What a name keeps of its column however deep it stands.
+const MIN_NAME: usize = 8;
 const GAP: &str = "  ";
 
 /// Renders a trace for a terminal of `width` columns (clamped to 72..=240), with ANSI colours where wanted.
@@ -62,7 +64,8 @@ fn header(layout: &Layout, timeline: &Timeline, paint: &Paint) -> String {
 
 fn line(row: &Row<'_>, layout: &Layout, timeline: &Timeline, paint: &Paint) -> String {
     let span = row.span;
-    let name_room = layout.name.saturating_sub(measure_text_width(&row.tree));
+    let tree = last_columns(&row.tree, layout.name.saturating_sub(MIN_NAME.min(measure_text_width(&row.name))));
+    let name_room = layout.name.saturating_sub(measure_text_width(&tree));
     let name = pad(&row.name, name_room);
     let name = if span.failed() { paint.error(&name) } else { name };
     let protocol = span.protocol().map_or_else(|| "-".to_owned(), |protocol| protocol.to_string());
@@ -74,7 +77,7 @@ fn line(row: &Row<'_>, layout: &Layout, timeline: &Timeline, paint: &Paint) -> S
     format!(
         "{}{GAP}{}{name}{GAP}{}{GAP}{:>DURATION$}{GAP}{mark}{}",
         paint.service(&span.service, &pad(&span.service, layout.service)),
-        paint.dim(&row.tree),
+        paint.dim(&tree),
         pad(&protocol, PROTOCOL),
         duration(span.duration_us),
         timeline.bar(span, paint),
@@ -148,6 +151,16 @@ fn wrap(parts: &[String], separator: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The branches nearest to the name, where the tree is deeper than the room for it.
+fn last_columns(tree: &str, room: usize) -> String {
+    let width = tree.chars().count();
+    if width <= room {
+        return tree.to_owned();
+    }
+    let kept: String = tree.chars().skip(width - room.saturating_sub(2)).collect();
+    format!("… {kept}")
 }
 
 fn pad(text: &str, width: usize) -> String {

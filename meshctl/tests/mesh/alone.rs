@@ -14,9 +14,14 @@ use serde_json::Value;
 
 use crate::running::{Mesh, eventually};
 
-async fn runs_again(mesh: &Mesh, name: &str) {
+/// Waits until `name` is ready as another process than `before`.
+async fn runs_again(mesh: &Mesh, name: &str, before: &Value) {
     eventually(|| async {
-        let admin = mesh.service(name)["admin"].as_str().map(str::to_owned).ok_or("no admin port")?;
+        let now = mesh.service(name);
+        if now["pid"] == *before || now["pid"].is_null() {
+            return Err(format!("{name} is still {now}"));
+        }
+        let admin = now["admin"].as_str().map(str::to_owned).ok_or("no admin port")?;
         let answer = mesh.client.get(format!("{admin}/readyz")).send().await.map_err(|error| error.to_string())?;
         if answer.status().is_success() { Ok(()) } else { Err(answer.text().await.unwrap_or_default()) }
     })
@@ -37,8 +42,9 @@ async fn a_service_runs_in_the_foreground_under_a_wrapper_while_the_rest_is_up()
     let (token, products) = (mesh.token().await, mesh.products(1).await);
     for name in ["orders", "gateway", "dispatch"] {
         let mut run = mesh.command(&["run", name, "--wrap", "env RUN_ALONE=1"]);
+        let before = mesh.service(name)["pid"].clone();
         let child = run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        runs_again(&mesh, name).await;
+        runs_again(&mesh, name, &before).await;
         let order = mesh.place(&token, &products, &[]).await;
         assert_eq!(order.status(), StatusCode::CREATED, "with {name} in the foreground");
         let printed = interrupt(child);

@@ -31,7 +31,7 @@ fn the_second_start_prints_a_trace_in_time_and_down_leaves_no_process() {
     }
 
     let begun = Instant::now();
-    let output = mesh.command(&["up", "--detach"]).output().unwrap();
+    let output = mesh.command(&["up", "--detach", "--ephemeral-ports"]).output().unwrap();
     let (took, printed) = (begun.elapsed(), String::from_utf8(success(&output).to_vec()).unwrap());
     for part in ["gateway", "analytics", "notification", "Kafka", "Redis", "SQL", "gRPC", "HTTP", "TOKEN=", "curl"] {
         assert!(printed.contains(part), "{part} is not in {printed}");

@@ -12,4 +12,6 @@ mod lifecycle;
 mod load;
 mod outage;
 mod running;
+#[cfg(feature = "full")]
+mod soak;
 mod truth;

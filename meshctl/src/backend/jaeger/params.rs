@@ -47,7 +47,7 @@ impl Params {
     /// `minDuration`, `maxDuration`, `limit` (100).
     pub(crate) fn filter(&self, now: u64) -> Result<Filter, String> {
         let service = self.first("service").ok_or("parameter 'service' is required")?;
-        let end = self.number("end")?.map(|us| us.saturating_mul(1000).saturating_add(999));
+        let end = self.number("end")?.map(|us| us.saturating_mul(1000));
         let start = match self.number("start")? {
             Some(us) => us.saturating_mul(1000),
             None => self.lookback().map_or(0, |lookback| end.unwrap_or(now).saturating_sub(lookback)),
@@ -62,7 +62,8 @@ impl Params {
             service: Some(service.to_owned()),
             operation: self.first("operation").map(str::to_owned),
             tags: self.tags()?,
-            start: (start, end.unwrap_or(u64::MAX)),
+            // the end is a microsecond, and all of it
+            start: (start, end.map_or(u64::MAX, |end| end.saturating_add(999))),
             duration: (min.unwrap_or(0), max.unwrap_or(u64::MAX)),
             limit: self.limit(DEFAULT_LIMIT)?,
         })

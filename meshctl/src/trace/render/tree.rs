@@ -8,9 +8,6 @@ use crate::trace::{
     protocol::Protocol,
 };
 
-/// Branches deeper than this are cut on the left, so that names keep some room.
-const MAX_DEPTH: usize = 12;
-
 /// A span and how it is shown.
 pub(super) struct Row<'a> {
     pub(super) span: &'a Span,
@@ -81,9 +78,7 @@ fn short_name(span: &Span) -> &str {
 /// `lasts` says for every ancestor below the root, and the span itself, whether it is its parent's last child.
 fn branches(lasts: &[bool]) -> String {
     let Some((own, above)) = lasts.split_last() else { return String::new() };
-    let hidden = above.len().saturating_sub(MAX_DEPTH);
-    let mut tree = if hidden > 0 { "… ".to_owned() } else { String::new() };
-    tree.extend(above[hidden..].iter().map(|last| if *last { "  " } else { "│ " }));
+    let mut tree: String = above.iter().map(|last| if *last { "  " } else { "│ " }).collect();
     tree.push_str(if *own { "└ " } else { "├ " });
     tree
 }
