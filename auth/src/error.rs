@@ -1,21 +1,13 @@
 //! What can go wrong with who is calling, and how gRPC says it.
 
-use std::{collections::HashMap, time::Duration};
-
+use chassis::status::{self, Violation};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
-
-/// `domain` of every `ErrorInfo`.
-const DOMAIN: &str = "throughline";
-/// When to try again after something was unavailable.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a request was not fulfilled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthError {
-    /// Fields and what is allowed.
     #[error("the request has wrong fields: {0:?}")]
-    Invalid(Vec<(String, String)>),
+    Invalid(Vec<Violation>),
     /// `username` or `email`.
     #[error("this {0} is taken")]
     Taken(&'static str),
@@ -68,30 +60,18 @@ impl From<AuthError> for Status {
     fn from(error: AuthError) -> Self {
         let text = error.to_string();
         let refused = |code: Code, reason: &str, field: Option<&str>| {
-            let metadata: HashMap<String, String> = field.map(|name| ("field".to_owned(), name.to_owned())).into_iter().collect();
-            Self::with_error_details(code, text.clone(), ErrorDetails::with_error_info(reason, DOMAIN, metadata))
+            status::refused(code, text.clone(), reason, field.map(|name| ("field".to_owned(), name.to_owned())))
         };
         match error {
-            AuthError::Invalid(fields) => {
-                let violations: Vec<_> = fields.into_iter().map(|(field, allowed)| FieldViolation::new(field, allowed)).collect();
-                let details = ErrorDetails::with_bad_request(violations);
-                Self::with_error_details(Code::InvalidArgument, "the request has wrong fields", details)
-            }
+            AuthError::Invalid(violations) => status::invalid(violations),
             AuthError::Taken("username") => refused(Code::AlreadyExists, "USERNAME_TAKEN", Some("username")),
             AuthError::Taken(field) => refused(Code::AlreadyExists, "EMAIL_TAKEN", Some(field)),
             AuthError::WrongCredentials => refused(Code::Unauthenticated, "WRONG_CREDENTIALS", None),
             AuthError::TokenInvalid => refused(Code::Unauthenticated, "TOKEN_INVALID", None),
             AuthError::TokenExpired => refused(Code::Unauthenticated, "TOKEN_EXPIRED", None),
             AuthError::SessionEnded => refused(Code::Unauthenticated, "SESSION_ENDED", None),
-            AuthError::Unavailable(cause) => {
-                tracing::warn!(cause, "unavailable");
-                let details = ErrorDetails::with_retry_info(Some(RETRY_DELAY));
-                Self::with_error_details(Code::Unavailable, "a dependency is unavailable", details)
-            }
-            AuthError::Internal(cause) => {
-                tracing::error!(cause, "internal error");
-                Self::internal("internal error")
-            }
+            AuthError::Unavailable(cause) => status::unavailable(&cause),
+            AuthError::Internal(cause) => status::internal(&cause),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A user, and who can be one. No input or output.
 
+use chassis::status::Violation;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use prost_types::Timestamp;
@@ -35,7 +36,7 @@ impl Registration {
     pub(crate) fn new(request: RegisterRequest) -> Result<Self, AuthError> {
         let registration = Self { username: request.username, email: normalised(&request.email), password: request.password };
         registration.validate().map_err(|report| {
-            AuthError::Invalid(report.iter().map(|(path, error)| (path.to_string(), error.message().to_owned())).collect())
+            AuthError::Invalid(report.iter().map(|(path, error)| Violation::new(path.to_string(), error.message())).collect())
         })?;
         Ok(registration)
     }
@@ -90,7 +91,7 @@ mod tests {
     fn wrong_fields(username: &str, email: &str, password: &str) -> Vec<String> {
         let request = RegisterRequest { username: username.into(), email: email.into(), password: password.into() };
         match Registration::new(request) {
-            Err(AuthError::Invalid(fields)) => fields.into_iter().map(|(field, _)| field).collect(),
+            Err(AuthError::Invalid(fields)) => fields.into_iter().map(|violation| violation.field).collect(),
             Err(error) => panic!("{error}"),
             Ok(_) => Vec::new(),
         }

@@ -1,13 +1,14 @@
 //! A product, and the places in the catalogue that requests name.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::status::Violation;
 use db::schema::catalog::products;
 use diesel::{Queryable, Selectable, pg::Pg};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{CatalogError, Violation};
+use crate::error::CatalogError;
 
 /// The most ids that one request may name.
 const MAX_BATCH: usize = 500;

@@ -11,6 +11,7 @@ mod launch;
 mod listen;
 mod process;
 pub mod redis;
+pub mod status;
 mod task;
 pub mod testing;
 

@@ -1,30 +1,8 @@
 //! What can go wrong with an order, and how gRPC says it.
 
-use std::time::Duration;
-
+use chassis::status::{self, Violation};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use uuid::Uuid;
-
-/// `domain` of every `ErrorInfo`.
-const DOMAIN: &str = "throughline";
-/// When to try again after something was unavailable.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// One field that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Violation {
-    /// Path in the request, for example `items[0].quantity`.
-    pub(crate) field: String,
-    /// What is allowed.
-    pub(crate) description: String,
-}
-
-impl Violation {
-    pub(crate) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { field: field.into(), description: description.into() }
-    }
-}
 
 /// Why a request was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -60,31 +38,15 @@ impl From<OrderError> for Status {
     fn from(error: OrderError) -> Self {
         let text = error.to_string();
         match error {
-            OrderError::Invalid(violations) => {
-                let violations: Vec<_> = violations.into_iter().map(|it| FieldViolation::new(it.field, it.description)).collect();
-                let details = ErrorDetails::with_bad_request(violations);
-                Self::with_error_details(Code::InvalidArgument, "the request has wrong fields", details)
-            }
+            OrderError::Invalid(violations) => status::invalid(violations),
             OrderError::NotFound(_) => Self::not_found(text),
             OrderError::InsufficientStock(products) => {
                 let list = products.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-                let metadata = [("product_ids".to_owned(), list)];
-                let details = ErrorDetails::with_error_info("INSUFFICIENT_STOCK", DOMAIN, metadata);
-                Self::with_error_details(Code::FailedPrecondition, text, details)
+                status::refused(Code::FailedPrecondition, text, "INSUFFICIENT_STOCK", [("product_ids".to_owned(), list)])
             }
-            OrderError::IdempotencyKeyReused => {
-                let details = ErrorDetails::with_error_info("IDEMPOTENCY_KEY_REUSED", DOMAIN, []);
-                Self::with_error_details(Code::FailedPrecondition, text, details)
-            }
-            OrderError::Unavailable(cause) => {
-                tracing::warn!(cause, "unavailable");
-                let details = ErrorDetails::with_retry_info(Some(RETRY_DELAY));
-                Self::with_error_details(Code::Unavailable, "a dependency is unavailable", details)
-            }
-            OrderError::Internal(cause) => {
-                tracing::error!(cause, "internal error");
-                Self::internal("internal error")
-            }
+            OrderError::IdempotencyKeyReused => status::refused(Code::FailedPrecondition, text, "IDEMPOTENCY_KEY_REUSED", []),
+            OrderError::Unavailable(cause) => status::unavailable(&cause),
+            OrderError::Internal(cause) => status::internal(&cause),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use chassis::status::Violation;
 use chrono::{DateTime, SubsecRound, Utc};
 use events::contract::{Item, OrderPlaced};
 use rust_decimal::{Decimal, dec};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::error::{OrderError, Violation};
+use crate::error::OrderError;
 
 /// Lines that an order may have.
 pub(crate) const MAX_ITEMS: usize = 100;

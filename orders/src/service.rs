@@ -1,6 +1,7 @@
 //! `throughline.orders.v1.OrderService`: from messages to the domain and back.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::status::Violation;
 use db::pool::Pool;
 use events::{outbox::OutboxRow, relay::RelayHandle};
 use prost_types::Timestamp;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     catalog::Catalog,
-    error::{OrderError, Violation},
+    error::OrderError,
     order::{Order, Wish},
     store::{self, Placed},
 };

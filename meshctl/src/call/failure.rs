@@ -4,7 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
-use tonic::{Code, Status};
+use telemetry::grpc::code_name;
+use tonic::Status;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Failure {
             Self::Usage(message) | Self::Unreachable(message) => message.clone(),
             Self::Answer(status, pool) => {
                 let code = status.code();
-                let first = format!("{} ({}): {}", name(code), i32::from(code), status.message());
+                let first = format!("{} ({}): {}", code_name(code), i32::from(code), status.message());
                 let lines = details(status, pool).into_iter().map(|detail| format!("  {detail}"));
                 std::iter::once(first).chain(lines).collect::<Vec<_>>().join("\n")
             }
@@ -45,7 +46,7 @@ impl Failure {
             Self::Usage(message) | Self::Unreachable(message) => json!({ "error": { "message": message } }),
             Self::Answer(status, pool) => json!({ "error": {
                 "code": i32::from(status.code()),
-                "status": name(status.code()),
+                "status": code_name(status.code()),
                 "message": status.message(),
                 "details": details(status, pool),
             } }),
@@ -67,29 +68,6 @@ fn details(status: &Status, pool: &DescriptorPool) -> Vec<Value> {
                 .unwrap_or_else(|| json!({ "@type": detail.type_url, "value": STANDARD.encode(&detail.value) }))
         })
         .collect()
-}
-
-/// The code as the gRPC specification spells it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ const SOAK: Duration = Duration::from_mins(8);
 /// How much the resident memory of a service may grow after the warm-up.
 const GROWTH_KB: u64 = 32 * 1024;
 
+#[expect(clippy::print_stdout, reason = "the figures are the result of a soak")]
 #[tokio::test]
 async fn ten_minutes_of_orders_lose_nothing_and_leak_nothing() {
     let mesh = Mesh::start(&[]);

@@ -28,8 +28,8 @@ fn attributes(method: &str) -> Vec<KeyValue> {
     vec![KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"), KeyValue::new(semconv::RPC_METHOD, method.to_owned())]
 }
 
-/// The name that the conventions use for a status code.
-pub(crate) fn code_name(code: Code) -> &'static str {
+/// The name of a status code as the gRPC specification and the conventions spell it.
+pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

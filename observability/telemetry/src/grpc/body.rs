@@ -5,6 +5,7 @@ use std::{
     task::{Context as Poller, Poll, ready},
 };
 
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
 use opentelemetry_semantic_conventions::attribute as semconv;
@@ -53,6 +54,23 @@ impl<B: Body> Body for TracedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// Awaits a call; its span ends with the body, or at once with `lost` where there is no response.
+pub(super) async fn traced<F, B, E>(call: F, mut end: SpanEnd, lost: (Code, &str)) -> Result<Response<TracedBody<B>>, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    match call.await {
+        Ok(response) => {
+            end.headers(response.headers());
+            Ok(response.map(|body| TracedBody::new(body, Some(end))))
+        }
+        Err(error) => {
+            end.fail(lost.0, lost.1);
+            Err(error)
+        }
     }
 }
 

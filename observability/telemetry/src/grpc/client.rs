@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::{
     Side, attributes,
-    body::{SpanEnd, TracedBody},
+    body::{SpanEnd, TracedBody, traced},
     method,
 };
 use crate::{
@@ -59,6 +59,7 @@ impl<S, B, R> Service<Request<B>> for GrpcClientService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
+    S::Error: 'static,
     R: http_body::Body + Send + 'static,
 {
     type Response = Response<TracedBody<R>>;
@@ -75,21 +76,8 @@ where
         attributes.extend(self.server.iter().cloned());
         let context = span::start(method, SpanKind::Client, attributes, &Context::current());
         inject(&context, &mut HeadersMut(request.headers_mut()));
-        let mut end = SpanEnd::new(context.clone(), Side::Client);
+        let end = SpanEnd::new(context.clone(), Side::Client);
         let call = self.inner.call(request);
-        Box::pin(
-            async move {
-                let response = match call.await {
-                    Ok(response) => response,
-                    Err(error) => {
-                        end.fail(Code::Unavailable, "no connection");
-                        return Err(error);
-                    }
-                };
-                end.headers(response.headers());
-                Ok(response.map(|body| TracedBody::new(body, Some(end))))
-            }
-            .with_context(context),
-        )
+        Box::pin(traced(call, end, (Code::Unavailable, "no connection")).with_context(context))
     }
 }

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::{
     Side, attributes,
-    body::{SpanEnd, TracedBody},
+    body::{SpanEnd, TracedBody, traced},
     method,
 };
 use crate::{
@@ -46,6 +46,7 @@ impl<S, B, R> Service<Request<B>> for GrpcServerService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
+    S::Error: 'static,
     R: http_body::Body + Send + 'static,
 {
     type Response = Response<TracedBody<R>>;
@@ -65,21 +66,8 @@ where
         let method = method(path);
         let attributes = attributes(&method);
         let context = span::start(method, SpanKind::Server, attributes, &extract(&Headers(request.headers())));
-        let mut end = SpanEnd::new(context.clone(), Side::Server);
+        let end = SpanEnd::new(context.clone(), Side::Server);
         let call = self.inner.call(request);
-        Box::pin(
-            async move {
-                let response = match call.await {
-                    Ok(response) => response,
-                    Err(error) => {
-                        end.fail(Code::Internal, "the service gave no response");
-                        return Err(error);
-                    }
-                };
-                end.headers(response.headers());
-                Ok(response.map(|body| TracedBody::new(body, Some(end))))
-            }
-            .with_context(context),
-        )
+        Box::pin(traced(call, end, (Code::Internal, "the service gave no response")).with_context(context))
     }
 }
