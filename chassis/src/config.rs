@@ -51,6 +51,12 @@ impl Common {
         if !(0.0..=1.0).contains(&telemetry.sample_ratio) {
             problems.add("telemetry.sample_ratio", &telemetry.sample_ratio, "a number from 0 to 1");
         }
+        if let Err(wrong) = telemetry.headers() {
+            problems.add("telemetry.otlp_headers", &Secret::default(), &format!("a list of NAME=VALUE without {wrong}"));
+        }
+        if telemetry.otlp_timeout_ms == 0 {
+            problems.add("telemetry.otlp_timeout_ms", &telemetry.otlp_timeout_ms, "at least 1");
+        }
         if telemetry.batch_size == 0 || telemetry.batch_size > telemetry.queue_size {
             problems.add("telemetry.batch_size", &telemetry.batch_size, "1 to telemetry.queue_size");
         }

@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::PoisonError};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 use prometheus_client::metrics::info::Info;
+use telemetry::TelemetryConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -47,7 +48,7 @@ where
     telemetry::logs::start(&config.common().log, name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let process = Process::default();
-    register_build_info(&process);
+    register(&process, &config.common().telemetry);
     let (telemetry, result) = runtime.block_on(async {
         let telemetry = telemetry::start(&config.common().telemetry, name)?;
         watch_signals(&process)?;
@@ -84,9 +85,10 @@ fn watch_signals(process: &Process) -> std::io::Result<()> {
     Ok(())
 }
 
-fn register_build_info(process: &Process) {
+fn register(process: &Process, telemetry: &TelemetryConfig) {
     let info = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     let mut registry = process.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+    telemetry::metrics::register(&mut registry, telemetry);
     registry.register("throughline_build", "The running build", info);
 }
 

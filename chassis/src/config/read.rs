@@ -45,12 +45,17 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Reads defaults, then `file`, then this process's environment.
+/// Reads defaults, then `file`, then this process's environment: first OpenTelemetry's own variables, then ours.
 ///
 /// # Errors
 /// [`ConfigError`] with every mistake.
 pub fn read<C: ServiceConfig>(file: Option<&Path>) -> Result<C, ConfigError> {
-    read_with(file, env_overrides(ENV_PREFIX, std::env::vars()))
+    let variables: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let standard = telemetry::standard_overrides(&variables);
+    let mut overrides: BTreeMap<String, String> = standard.into_iter().map(|(key, value)| (format!("telemetry.{key}"), value)).collect();
+    overrides.extend(env_overrides(ENV_PREFIX, variables.into_iter()));
+    read_with(file, overrides)
 }
 
 /// `PREFIX_A__B=v` as `a.b` and `v`; other variables are passed over.
@@ -116,7 +121,7 @@ fn typed(text: &str, default: Option<&Value>) -> Value {
     let parsed = match default {
         Some(Value::Bool(_)) => text.parse::<bool>().ok().map(Value::from),
         Some(Value::Number(_)) => serde_json::from_str::<serde_json::Number>(text).ok().map(Value::from),
-        Some(Value::Array(_)) => Some(text.split(',').map(|part| Value::from(part.trim())).collect()),
+        Some(Value::Array(_)) => Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Value::from).collect()),
         _ => None,
     };
     parsed.unwrap_or_else(|| Value::from(text))
@@ -221,6 +226,6 @@ mod tests {
         let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
         assert_eq!(keys, ["retries", "retrys", "server.address", "telemetry.mode", "telemetry.sample_ratio", "token"]);
         let text = error.to_string();
-        assert!(text.contains("300") && text.contains("`sdk` or `off`") && text.contains("a number from 0 to 1"), "{text}");
+        assert!(text.contains("300") && text.contains("`sdk`, `ebpf`, `off`") && text.contains("a number from 0 to 1"), "{text}");
     }
 }

@@ -74,6 +74,8 @@ fn details(status: &Status, pool: &DescriptorPool) -> Vec<Value> {
 mod tests {
     use tonic_types::{ErrorDetails, StatusExt as _};
 
+    use tonic::Code;
+
     use super::*;
     use crate::call::reflect::known_types;
 

@@ -8,6 +8,8 @@ use opentelemetry::{
     trace::{FutureExt, TraceContextExt, WithContext},
 };
 
+use crate::{config::Hop, setup::forwards};
+
 /// A W3C trace context in its text form, as it is kept in an outbox row.
 /// <https://www.w3.org/TR/trace-context/>
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,8 +21,12 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The context of the request that is being served on this thread right now.
+    /// The context of the request that is being served on this thread right now; none where the process is told not to
+    /// forward it to Kafka.
     pub fn current() -> Self {
+        if !forwards(Hop::Kafka) {
+            return Self::default();
+        }
         let mut carrier = HashMap::new();
         Context::map_current(|context| inject(context, &mut carrier));
         Self { traceparent: carrier.remove("traceparent"), tracestate: carrier.remove("tracestate").filter(|text| !text.is_empty()) }

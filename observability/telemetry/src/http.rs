@@ -12,17 +12,17 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{
         Version,
-        header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+        header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     },
 };
 use opentelemetry::{
-    Context, KeyValue,
+    KeyValue,
     propagation::Extractor,
     trace::{FutureExt, SpanKind, TraceContextExt},
 };
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use crate::{context, span};
+use crate::{context, metrics, span::Edge};
 
 /// Every response names the trace that it belongs to in this header.
 pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -67,13 +67,15 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let parent = context::extract(&ActixHeaders(request.headers()));
         let method = request.method().to_string();
-        let context = span::start(method.clone(), SpanKind::Server, attributes(&request), &parent);
+        let edge = Edge::start(method.clone(), SpanKind::Server, attributes(&request), &parent);
+        let context = edge.context.clone();
+        let body = body_size(request.headers());
         let call = self.service.call(request);
         Box::pin(
             async move {
                 let mut result = call.await;
                 if let Ok(response) = &mut result {
-                    finish(response, &method);
+                    finish(response, &method, body, &edge);
                 }
                 result
             }
@@ -82,22 +84,27 @@ where
     }
 }
 
-fn finish<B>(response: &mut ServiceResponse<B>, method: &str) {
-    let context = Context::current();
+fn finish<B>(response: &mut ServiceResponse<B>, method: &str, body: u64, edge: &Edge) {
     let status = response.status();
-    let current = context.span();
-    if let Some(route) = response.request().match_pattern() {
-        current.update_name(format!("{method} {route}"));
-        current.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route));
+    let route = response.request().match_pattern();
+    if let Some(route) = &route {
+        edge.rename(format!("{method} {route}"));
+        edge.set([KeyValue::new(semconv::HTTP_ROUTE, route.clone())]);
     }
-    current.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
-    let trace_id = current.span_context().is_valid().then(|| current.span_context().trace_id().to_string());
+    edge.set([KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))]);
+    let ids = edge.context.span().span_context().clone();
+    let trace_id = ids.is_valid().then(|| ids.trace_id().to_string());
     if let Some(value) = trace_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
         response.headers_mut().insert(X_TRACE_ID, value);
     }
+    metrics::http_server(method, route.as_deref(), status.as_u16(), body, edge.since, &edge.context);
     // a client's mistake is no failure of the server: only 5xx is
-    let error = status.is_server_error().then(|| (status.as_u16().to_string(), String::new()));
-    span::end(&context, error);
+    edge.end(status.is_server_error().then(|| (status.as_u16().to_string(), String::new())));
+}
+
+/// What the caller says that it sends, in bytes.
+fn body_size(headers: &HeaderMap) -> u64 {
+    headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
 }
 
 fn attributes(request: &ServiceRequest) -> Vec<KeyValue> {

@@ -10,14 +10,18 @@ use opentelemetry::{
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use crate::{
+    config::Hop,
     context::{TraceContext, extract, inject},
-    span,
+    metrics,
+    setup::forwards,
+    span::Edge,
 };
 
 /// The span of one record on its way to the broker, until it is acknowledged.
 #[derive(Debug)]
 pub struct SendSpan {
-    context: Context,
+    edge: Edge,
+    topic: String,
 }
 
 impl SendSpan {
@@ -34,7 +38,8 @@ impl SendSpan {
     fn start(parent: &Context, topic: &str, key: &str) -> Self {
         let mut attributes = shared_attributes(topic, "send", "send");
         attributes.push(KeyValue::new(semconv::MESSAGING_KAFKA_MESSAGE_KEY, key.to_owned()));
-        Self { context: span::start(format!("send {topic}"), SpanKind::Producer, attributes, parent) }
+        let builder = SpanBuilder::from_name(format!("send {topic}")).with_kind(SpanKind::Producer).with_attributes(attributes);
+        Self { edge: Edge::start_kafka(builder, parent), topic: topic.to_owned() }
     }
 
     /// Adds the record headers that carry the trace on.
@@ -48,21 +53,26 @@ impl SendSpan {
             }
         }
         let mut carrier = Carrier(Some(headers));
-        inject(&self.context, &mut carrier);
+        if forwards(Hop::Kafka) {
+            inject(&self.edge.context, &mut carrier);
+        }
         carrier.0.unwrap_or_default()
     }
 
     /// The broker has the record.
     pub fn acknowledged(self, partition: i32, offset: i64) {
-        let span = self.context.span();
-        span.set_attribute(KeyValue::new(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()));
-        span.set_attribute(KeyValue::new(semconv::MESSAGING_KAFKA_OFFSET, offset));
-        span::end(&self.context, None);
+        metrics::publish(&self.topic, self.edge.since, &self.edge.context);
+        self.edge.set([
+            KeyValue::new(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()),
+            KeyValue::new(semconv::MESSAGING_KAFKA_OFFSET, offset),
+        ]);
+        self.edge.end(None);
     }
 
     /// The broker did not take the record.
     pub fn failed(self, reason: &str) {
-        span::end(&self.context, Some(("_OTHER".into(), reason.into())));
+        metrics::publish(&self.topic, self.edge.since, &self.edge.context);
+        self.edge.end(Some(("_OTHER".into(), reason.into())));
     }
 }
 
@@ -84,7 +94,8 @@ pub struct ReadFrom<'a> {
 /// The span of one record being processed: a child of the span that sent it, with a link to it too.
 #[derive(Debug)]
 pub struct ProcessSpan {
-    context: Context,
+    edge: Edge,
+    topic: String,
 }
 
 impl ProcessSpan {
@@ -104,17 +115,18 @@ impl ProcessSpan {
             .with_kind(SpanKind::Consumer)
             .with_attributes(attributes)
             .with_links(links);
-        Self { context: span::start_builder(builder, &parent) }
+        Self { edge: Edge::start_kafka(builder, &parent), topic: from.topic.to_owned() }
     }
 
     /// Runs the handler within the span.
     pub async fn within<F: Future>(&self, work: F) -> F::Output {
-        work.with_context(self.context.clone()).await
+        work.with_context(self.edge.context.clone()).await
     }
 
     /// Ends the span; `error` is `(error.type, description)` of what made the processing fail.
     pub fn end(self, error: Option<(String, String)>) {
-        span::end(&self.context, error);
+        metrics::process(&self.topic, self.edge.since, &self.edge.context);
+        self.edge.end(error);
     }
 }
 

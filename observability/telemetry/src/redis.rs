@@ -7,7 +7,11 @@ use opentelemetry::{
 };
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use crate::span;
+use crate::{
+    metrics,
+    setup::makes_spans,
+    span::{Edge, has_parent},
+};
 
 /// A Redis connection with a client span for each command or pipeline that runs within a request.
 #[derive(Debug, Clone)]
@@ -25,9 +29,9 @@ impl<C> RedisSpans<C> {
 }
 
 impl<C: ConnectionLike> RedisSpans<C> {
-    fn start(&self, name: String, operation: String, batch: Option<usize>) -> Option<Context> {
+    fn start(&self, name: String, operation: String, batch: Option<usize>) -> Option<Edge> {
         let parent = Context::current();
-        if !span::has_parent(&parent) || crate::setup::tracer().is_none() {
+        if !makes_spans() || !has_parent(&parent) {
             return None;
         }
         let mut attributes = vec![
@@ -39,15 +43,15 @@ impl<C: ConnectionLike> RedisSpans<C> {
         ];
         let size = batch.and_then(|size| i64::try_from(size).ok());
         attributes.extend(size.map(|size| KeyValue::new(semconv::DB_OPERATION_BATCH_SIZE, size)));
-        Some(span::start(name, SpanKind::Client, attributes, &parent))
+        Some(Edge::start(name, SpanKind::Client, attributes, &parent))
     }
 }
 
 impl<C: ConnectionLike + Send> ConnectionLike for RedisSpans<C> {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         let name = command_name(command);
-        match self.start(name.clone(), name, None) {
-            Some(context) => Box::pin(watch(self.inner.req_packed_command(command), context)),
+        match self.start(name.clone(), name.clone(), None) {
+            Some(edge) => Box::pin(watch(self.inner.req_packed_command(command), edge, name)),
             None => self.inner.req_packed_command(command),
         }
     }
@@ -58,8 +62,8 @@ impl<C: ConnectionLike + Send> ConnectionLike for RedisSpans<C> {
         names.dedup();
         // "PIPELINE SET" where all do the same, else the bare word: what the conventions ask for batches
         let name = if let [only] = names.as_slice() { format!("PIPELINE {only}") } else { "PIPELINE".to_owned() };
-        match self.start(name.clone(), name, Some(size)) {
-            Some(context) => Box::pin(watch(self.inner.req_packed_commands(pipeline, offset, count), context)),
+        match self.start(name.clone(), name.clone(), Some(size)) {
+            Some(edge) => Box::pin(watch(self.inner.req_packed_commands(pipeline, offset, count), edge, name)),
             None => self.inner.req_packed_commands(pipeline, offset, count),
         }
     }
@@ -69,9 +73,10 @@ impl<C: ConnectionLike + Send> ConnectionLike for RedisSpans<C> {
     }
 }
 
-async fn watch<T>(call: RedisFuture<'_, T>, context: Context) -> Result<T, RedisError> {
-    let result = call.with_context(context.clone()).await;
-    span::end(&context, result.as_ref().err().map(|error| (error.code().unwrap_or("_OTHER").to_owned(), error.category().to_owned())));
+async fn watch<T>(call: RedisFuture<'_, T>, edge: Edge, operation: String) -> Result<T, RedisError> {
+    let result = call.with_context(edge.context.clone()).await;
+    metrics::db("redis", &operation, edge.since, &edge.context);
+    edge.end(result.as_ref().err().map(|error| (error.code().unwrap_or("_OTHER").to_owned(), error.category().to_owned())));
     result
 }
 

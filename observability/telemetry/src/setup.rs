@@ -1,58 +1,20 @@
 //! One start and one stop per process.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 use opentelemetry::{KeyValue, global, propagation::TextMapCompositePropagator, trace::TracerProvider as _};
-use opentelemetry_otlp::{Compression, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider},
+    resource::{EnvResourceDetector, TelemetryResourceDetector},
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute as semconv};
-use serde::{Deserialize, Serialize};
 
-/// Who makes the spans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The process itself, by the layers of this crate; sent as OTLP.
-    #[default]
-    Sdk,
-    /// Nobody. The W3C context of the caller is still passed on.
-    Off,
-}
-
-/// The `telemetry` table of every service's configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// `sdk` or `off`.
-    pub mode: Mode,
-    /// Where spans go: an OTLP/gRPC endpoint, `http://HOST:PORT`.
-    pub otlp_endpoint: String,
-    /// Share of new traces that is recorded, 0 to 1. A caller's decision in `traceparent` always wins.
-    pub sample_ratio: f64,
-    /// Spans that may wait for export before further ones are dropped.
-    pub queue_size: usize,
-    /// Spans in one export request.
-    pub batch_size: usize,
-    /// Milliseconds between exports of less than a full batch.
-    pub export_interval_ms: u64,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Sdk,
-            otlp_endpoint: "http://127.0.0.1:4317".into(),
-            sample_ratio: 1.0,
-            queue_size: 65_536,
-            batch_size: 4_096,
-            export_interval_ms: 500,
-        }
-    }
-}
+use crate::{
+    config::{Hop, Mode, Sampling, TelemetryConfig},
+    export,
+};
 
 /// Why telemetry could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -65,13 +27,47 @@ pub enum TelemetryError {
         /// What the exporter says.
         source: opentelemetry_otlp::ExporterBuildError,
     },
+    /// The authorities cannot be read.
+    #[error("telemetry.otlp_ca_file {}: {source}", file.display())]
+    CaFile {
+        /// The configured file.
+        file: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A header is malformed.
+    #[error("telemetry.otlp_headers: {0} is not allowed; each entry is NAME=VALUE")]
+    Headers(String),
 }
 
-static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+/// What this process does, decided once.
+struct Telling {
+    tracer: Option<SdkTracer>,
+    mode: Mode,
+    kafka_spans: bool,
+    forward: Vec<Hop>,
+}
 
-/// The process's tracer; none where the mode is `off`.
+static TELLING: OnceLock<Telling> = OnceLock::new();
+
+/// The process's tracer; none where it makes no spans.
 pub(crate) fn tracer() -> Option<&'static SdkTracer> {
-    TRACER.get()
+    TELLING.get()?.tracer.as_ref()
+}
+
+/// Whether the layers for HTTP, gRPC, SQL and Redis make spans (and count what passes them).
+pub(crate) fn makes_spans() -> bool {
+    TELLING.get().is_some_and(|telling| telling.mode == Mode::Sdk)
+}
+
+/// Whether records that are sent and processed get spans.
+pub(crate) fn makes_kafka_spans() -> bool {
+    TELLING.get().is_some_and(|telling| telling.tracer.is_some() && (telling.mode == Mode::Sdk || telling.kafka_spans))
+}
+
+/// Whether the process itself passes the context on over this hop.
+pub(crate) fn forwards(hop: Hop) -> bool {
+    TELLING.get().is_none_or(|telling| telling.forward.contains(&hop))
 }
 
 /// What [`start`] began; [`Telemetry::shutdown`] ends it.
@@ -81,45 +77,52 @@ pub struct Telemetry {
 }
 
 /// Starts telemetry for the process called `service_name`. Must run inside a tokio runtime, which carries the exporter's
-/// connection and has to outlive [`Telemetry::shutdown`].
+/// connection and has to outlive [`Telemetry::shutdown`]. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say more about
+/// the process, or something else.
 ///
 /// # Errors
-/// [`TelemetryError::Exporter`] where the endpoint is not a URI.
+/// [`TelemetryError`] where the exporter cannot be made as configured.
 pub fn start(config: &TelemetryConfig, service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
         Box::new(TraceContextPropagator::new()),
         Box::new(BaggagePropagator::new()),
     ]));
-    if config.mode == Mode::Off {
-        return Ok(Telemetry { provider: None });
-    }
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(config.otlp_endpoint.clone())
-        .with_compression(Compression::Gzip)
-        .with_timeout(Duration::from_secs(10))
-        .build()
-        .map_err(|source| TelemetryError::Exporter { endpoint: config.otlp_endpoint.clone(), source })?;
-    let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(config.queue_size)
-        .with_max_export_batch_size(config.batch_size)
-        .with_scheduled_delay(Duration::from_millis(config.export_interval_ms))
-        .build();
+    let exports = config.mode == Mode::Sdk || (config.mode == Mode::Ebpf && config.kafka_spans);
+    let provider = exports.then(|| provider(config, service_name)).transpose()?;
+    let scope = opentelemetry::InstrumentationScope::builder("throughline").with_schema_url(SCHEMA_URL).build();
+    let telling = Telling {
+        tracer: provider.as_ref().map(|provider| provider.tracer_with_scope(scope)),
+        mode: config.mode,
+        kafka_spans: config.kafka_spans,
+        forward: config.forward.clone(),
+    };
+    // a second start in one process (several services in one test) changes nothing
+    let _ = TELLING.set(telling);
+    Ok(Telemetry { provider })
+}
+
+fn provider(config: &TelemetryConfig, service_name: &'static str) -> Result<SdkTracerProvider, TelemetryError> {
+    let ratio = || Sampler::TraceIdRatioBased(config.sample_ratio);
+    let sampler = match config.sampler {
+        Sampling::AlwaysOn => Sampler::AlwaysOn,
+        Sampling::AlwaysOff => Sampler::AlwaysOff,
+        Sampling::Ratio => ratio(),
+        Sampling::ParentOrOn => Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
+        Sampling::ParentOrOff => Sampler::ParentBased(Box::new(Sampler::AlwaysOff)),
+        Sampling::ParentOrRatio => Sampler::ParentBased(Box::new(ratio())),
+    };
     let provider = SdkTracerProvider::builder()
-        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio))))
+        .with_span_processor(export::Admission::new(export::exporter(config)?, config))
+        .with_sampler(sampler)
         .with_resource(resource(service_name))
         .build();
-    let scope = opentelemetry::InstrumentationScope::builder("throughline").with_schema_url(SCHEMA_URL).build();
-    // a second start in one process (several services in one test) keeps the first tracer
-    let _ = TRACER.set(provider.tracer_with_scope(scope));
     global::set_tracer_provider(provider.clone());
-    Ok(Telemetry { provider: Some(provider) })
+    Ok(provider)
 }
 
 /// `service.instance.id` differs per process, so that replicas stay apart in every backend.
 fn resource(service_name: &'static str) -> Resource {
-    Resource::builder()
+    let ours = Resource::builder_empty()
         .with_service_name(service_name)
         .with_attributes([
             KeyValue::new(semconv::SERVICE_NAMESPACE, "throughline"),
@@ -127,7 +130,11 @@ fn resource(service_name: &'static str) -> Resource {
             KeyValue::new(semconv::SERVICE_INSTANCE_ID, uuid::Uuid::new_v4().to_string()),
             KeyValue::new(semconv::PROCESS_PID, i64::from(std::process::id())),
         ])
-        .build()
+        .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())]);
+    match std::env::var("OTEL_SERVICE_NAME") {
+        Ok(name) if !name.is_empty() => ours.with_service_name(name).build(),
+        _ => ours.build(),
+    }
 }
 
 impl Telemetry {

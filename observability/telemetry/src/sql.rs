@@ -17,7 +17,11 @@ use opentelemetry::{Context, KeyValue, trace::SpanKind};
 use opentelemetry_semantic_conventions::attribute as semconv;
 use summary::Summary;
 
-use crate::span;
+use crate::{
+    metrics,
+    setup::makes_spans,
+    span::{Edge, has_parent},
+};
 
 /// Statements whose summary a connection remembers. A program has dozens; the bound is for those that build SQL.
 const REMEMBERED: usize = 256;
@@ -29,7 +33,7 @@ pub struct SqlSpans {
     namespace: Arc<str>,
     server: Vec<KeyValue>,
     summaries: HashMap<String, Arc<Summary>>,
-    open: Option<Context>,
+    open: Option<(Edge, Arc<Summary>)>,
 }
 
 impl SqlSpans {
@@ -44,7 +48,7 @@ impl SqlSpans {
 
     fn begin(&mut self, query: &dyn fmt::Display) {
         let parent = Context::current();
-        if !span::has_parent(&parent) || crate::setup::tracer().is_none() {
+        if !makes_spans() || !has_parent(&parent) {
             return;
         }
         let text = statement_text(query);
@@ -58,12 +62,14 @@ impl SqlSpans {
         ];
         attributes.extend(summary.collection.clone().map(|name| KeyValue::new(semconv::DB_COLLECTION_NAME, name)));
         attributes.extend(self.server.iter().cloned());
-        self.open = Some(span::start(summary.text.clone(), SpanKind::Client, attributes, &parent));
+        let edge = Edge::start(summary.text.clone(), SpanKind::Client, attributes, &parent);
+        self.open = Some((edge, summary));
     }
 
     fn finish(&mut self, error: Option<&Error>) {
-        if let Some(context) = self.open.take() {
-            span::end(&context, error.filter(|error| !matches!(error, Error::NotFound)).map(describe));
+        if let Some((edge, summary)) = self.open.take() {
+            metrics::db("postgresql", &summary.operation, edge.since, &edge.context);
+            edge.end(error.filter(|error| !matches!(error, Error::NotFound)).map(describe));
         }
     }
 

@@ -7,12 +7,12 @@ use std::{
 
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute as semconv;
 use tonic::{Code, Status};
 
 use super::{Side, code_name, is_failure};
-use crate::span;
+use crate::{metrics, span::Edge};
 
 pin_project_lite::pin_project! {
     /// See the module.
@@ -37,7 +37,7 @@ impl<B: Body> Body for TracedBody<B> {
         let this = self.project();
         let Some(end) = this.end else { return this.inner.poll_frame(poller) };
         // what runs below, a streaming handler for one, belongs to the span
-        let attached = end.context.clone().attach();
+        let attached = end.edge.context.clone().attach();
         let frame = ready!(this.inner.poll_frame(poller));
         drop(attached);
         match &frame {
@@ -76,14 +76,15 @@ where
 
 /// Ends a span once: with the status that the call had, or as cancelled where it is dropped before that.
 pub(super) struct SpanEnd {
-    context: Context,
+    edge: Edge,
+    method: String,
     side: Side,
     done: bool,
 }
 
 impl SpanEnd {
-    pub(super) fn new(context: Context, side: Side) -> Self {
-        Self { context, side, done: false }
+    pub(super) fn new(edge: Edge, method: String, side: Side) -> Self {
+        Self { edge, method, side, done: false }
     }
 
     /// Headers of a response: without a body to come they hold the status already ("trailers only").
@@ -106,8 +107,9 @@ impl SpanEnd {
             return;
         }
         let name = code_name(code);
-        self.context.span().set_attribute(KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, name));
-        span::end(&self.context, is_failure(self.side, code).then(|| (name.to_owned(), message.to_owned())));
+        metrics::rpc(self.side, &self.method, code.into(), self.edge.since, &self.edge.context);
+        self.edge.set([KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, name)]);
+        self.edge.end(is_failure(self.side, code).then(|| (name.to_owned(), message.to_owned())));
     }
 }
 

@@ -21,8 +21,10 @@ use super::{
     method,
 };
 use crate::{
+    config::Hop,
     context::{HeadersMut, inject},
-    span,
+    setup::forwards,
+    span::Edge,
 };
 
 /// Layer for a tonic channel: a client span below the current one, and `traceparent` in the metadata.
@@ -74,9 +76,12 @@ where
         let method = method(request.uri().path());
         let mut attributes = attributes(&method);
         attributes.extend(self.server.iter().cloned());
-        let context = span::start(method, SpanKind::Client, attributes, &Context::current());
-        inject(&context, &mut HeadersMut(request.headers_mut()));
-        let end = SpanEnd::new(context.clone(), Side::Client);
+        let edge = Edge::start(method.clone(), SpanKind::Client, attributes, &Context::current());
+        let context = edge.context.clone();
+        if forwards(Hop::Grpc) {
+            inject(&context, &mut HeadersMut(request.headers_mut()));
+        }
+        let end = SpanEnd::new(edge, method, Side::Client);
         let call = self.inner.call(request);
         Box::pin(traced(call, end, (Code::Unavailable, "no connection")).with_context(context))
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     context::{Headers, extract},
-    span,
+    span::Edge,
 };
 
 /// Probes and tools' questions about the schema belong to nobody's request.
@@ -65,8 +65,9 @@ where
         }
         let method = method(path);
         let attributes = attributes(&method);
-        let context = span::start(method, SpanKind::Server, attributes, &extract(&Headers(request.headers())));
-        let end = SpanEnd::new(context.clone(), Side::Server);
+        let edge = Edge::start(method.clone(), SpanKind::Server, attributes, &extract(&Headers(request.headers())));
+        let context = edge.context.clone();
+        let end = SpanEnd::new(edge, method, Side::Server);
         let call = self.inner.call(request);
         Box::pin(traced(call, end, (Code::Internal, "the service gave no response")).with_context(context))
     }
