@@ -69,11 +69,14 @@ impl App {
         });
         let passwords = Passwords::new(&config.password)?;
         let tokens = Tokens::new(&config.jwt);
-        let factory = || async {
-            let pool = Pool::new(&config.database, NAME)?;
-            let sessions = Sessions::new(Redis::new(&config.redis)?, &config.session);
-            let service = Auth::new(pool, sessions, passwords.clone(), tokens.clone(), relay.clone());
-            Ok(Routes::new(AuthServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
+        let factory = move || {
+            let (config, passwords, tokens, relay) = (config.clone(), passwords.clone(), tokens.clone(), relay.clone());
+            async move {
+                let pool = Pool::new(&config.database, NAME)?;
+                let sessions = Sessions::new(Redis::new(&config.redis)?, &config.session);
+                let service = Auth::new(pool, sessions, passwords, tokens, relay);
+                Ok(Routes::new(AuthServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
+            }
         };
         grpc::serve(listener, &process, &[SERVICE_NAME], factory).await
     }

@@ -68,10 +68,13 @@ impl App {
             async move { pool.ping().await.map_err(|error| error.to_string()) }
         });
         let (flights, reachable) = (Flights::default(), Arc::new(Reachable::default()));
-        let factory = || async {
-            let cache = Cache::new(Redis::new(&config.redis)?, &config.cache, Arc::clone(&reachable));
-            let catalog = Catalog::new(Pool::new(&config.database, NAME)?, cache, flights.clone());
-            Ok(Routes::new(ProductServiceServer::new(Products::new(catalog)).max_decoding_message_size(grpc::MAX_MESSAGE)))
+        let factory = move || {
+            let (config, flights, reachable) = (config.clone(), flights.clone(), Arc::clone(&reachable));
+            async move {
+                let cache = Cache::new(Redis::new(&config.redis)?, &config.cache, reachable);
+                let catalog = Catalog::new(Pool::new(&config.database, NAME)?, cache, flights);
+                Ok(Routes::new(ProductServiceServer::new(Products::new(catalog)).max_decoding_message_size(grpc::MAX_MESSAGE)))
+            }
         };
         grpc::serve(listener, &process, &[product_service_server::SERVICE_NAME], factory).await
     }

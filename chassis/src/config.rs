@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use telemetry::{TelemetryConfig, logs::LogConfig};
 
+use crate::runtime::RuntimeConfig;
+
 pub use read::{ConfigError, Problem, Problems, env_overrides, read, read_with};
 pub use secret::Secret;
 
@@ -33,12 +35,19 @@ pub struct Common {
     pub log: LogConfig,
     /// Spans.
     pub telemetry: TelemetryConfig,
+    /// On which threads connections are served.
+    pub runtime: RuntimeConfig,
 }
 
 impl Common {
     /// The shared defaults, with the service's own admin port on 127.0.0.1.
     pub fn on_admin_port(port: u16) -> Self {
-        Self { admin: Address::local(port), log: LogConfig::default(), telemetry: TelemetryConfig::default() }
+        Self {
+            admin: Address::local(port),
+            log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            runtime: RuntimeConfig::default(),
+        }
     }
 
     /// See [`ServiceConfig::check`].
@@ -46,6 +55,7 @@ impl Common {
         if let Err(error) = self.log.filter() {
             problems.add("log.level", &self.log.level, &format!("a level or a list of target=level ({error})"));
         }
+        self.runtime.check(problems);
         let telemetry = &self.telemetry;
         problems.require_uri("telemetry.otlp_endpoint", &telemetry.otlp_endpoint);
         if !(0.0..=1.0).contains(&telemetry.sample_ratio) {

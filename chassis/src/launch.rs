@@ -47,7 +47,8 @@ where
 {
     telemetry::logs::start(&config.common().log, name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let process = Process::default();
+    let common = config.common();
+    let process = Process::new(common.runtime, common.telemetry.mode);
     register(&process, &config.common().telemetry);
     let (telemetry, result) = runtime.block_on(async {
         let telemetry = telemetry::start(&config.common().telemetry, name)?;

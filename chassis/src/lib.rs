@@ -11,9 +11,11 @@ mod launch;
 mod listen;
 mod process;
 pub mod redis;
+pub mod runtime;
 pub mod status;
 mod task;
 pub mod testing;
+mod threads;
 
 pub use launch::launch;
 pub use listen::{ListenError, listen};

@@ -7,10 +7,11 @@ use futures::{
     future::{BoxFuture, join_all},
 };
 use prometheus_client::registry::Registry;
+use telemetry::Mode;
 use tokio::time::{Duration, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::spawn;
+use crate::{runtime::RuntimeConfig, spawn};
 
 type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -23,6 +24,8 @@ pub struct Process {
     pub readiness: Readiness,
     /// What `/metrics` shows.
     pub metrics: Arc<Mutex<Registry>>,
+    runtime: RuntimeConfig,
+    mode: Mode,
     background: TaskTracker,
 }
 
@@ -30,6 +33,17 @@ pub struct Process {
 const BACKGROUND_DRAIN: Duration = Duration::from_secs(5);
 
 impl Process {
+    /// A process whose servers serve on these threads, while spans are made as `mode` says. ([`Process::default`] is that
+    /// with all defaults.)
+    pub fn new(runtime: RuntimeConfig, mode: Mode) -> Self {
+        Self { runtime, mode, ..Self::default() }
+    }
+
+    /// The limits of a thread per connection, where that is how the servers serve.
+    pub(crate) fn thread_per_connection(&self) -> Option<RuntimeConfig> {
+        self.runtime.thread_per_connection(self.mode).then_some(self.runtime)
+    }
+
     /// Runs work beside the servers; the process waits for it before it ends. It has to heed [`Process::shutdown`].
     pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
         drop(spawn(self.background.track_future(work)));

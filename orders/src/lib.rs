@@ -60,11 +60,14 @@ impl App {
             let pool = pool.clone();
             async move { pool.ping().await.map_err(|error| error.to_string()) }
         });
-        let factory = || async {
-            let pool = Pool::new(&config.database, NAME)?;
-            let catalog = Catalog::new(&config.upstream)?;
-            let service = Orders::new(pool, catalog, relay.clone());
-            Ok(Routes::new(OrderServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
+        let factory = move || {
+            let (config, relay) = (config.clone(), relay.clone());
+            async move {
+                let pool = Pool::new(&config.database, NAME)?;
+                let catalog = Catalog::new(&config.upstream)?;
+                let service = Orders::new(pool, catalog, relay);
+                Ok(Routes::new(OrderServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
+            }
         };
         grpc::serve(listener, &process, &[proto::orders::order_service_server::SERVICE_NAME], factory).await
     }
