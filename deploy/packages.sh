@@ -20,7 +20,7 @@ have_java() {
     [ -n "$major" ] && [ "$major" -ge 17 ]
 }
 
-# Debian and Ubuntu packages whose programs are not here, one per line.
+# Debian and Ubuntu packages whose programs are not here, one per line; `missing_packages tests` adds what only tests need.
 missing_packages() {
     if ! have cc || ! have make || ! have g++; then echo build-essential; fi
     have pkg-config || echo pkg-config
@@ -31,6 +31,7 @@ missing_packages() {
     have mvn || echo maven
     have curl || echo curl
     [ -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+    if [ "${1:-}" = tests ]; then have strace || echo strace; fi
 }
 
 java_package() {
@@ -51,7 +52,7 @@ agreed() {
 
 install_missing() {
     local packages=() command sudo=()
-    mapfile -t packages < <(missing_packages)
+    mapfile -t packages < <(missing_packages "$@")
     if [ "${#packages[@]}" -eq 0 ]; then return 0; fi
     command="apt-get install --no-install-recommends ${packages[*]}"
     say "Needed and not installed: ${packages[*]}"
@@ -62,7 +63,7 @@ install_missing() {
     fi
     agreed || die "nothing was installed; the command is: ${sudo[*]} $command"
     install_packages "${packages[@]}"
-    mapfile -t packages < <(missing_packages)
+    mapfile -t packages < <(missing_packages "$@")
     if [ "${#packages[@]}" -ne 0 ]; then die "still missing after the installation: ${packages[*]}"; fi
 }
 

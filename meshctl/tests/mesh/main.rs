@@ -14,4 +14,5 @@ mod outage;
 mod running;
 #[cfg(feature = "full")]
 mod soak;
+mod threads;
 mod truth;

@@ -1,0 +1,126 @@
+//! The promise of `runtime.model = thread-per-connection`, which is what lets OBI follow a service: every socket read and
+//! write of a request, those of the clients included, happens on one thread. Seen from outside, with strace.
+
+mod syscalls;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+};
+
+use futures::{StreamExt, stream};
+use reqwest::StatusCode;
+use syscalls::Syscalls;
+
+use crate::{
+    edges::{missing, order_paths},
+    running::{Mesh, eventually, header, json_of},
+};
+
+const REQUESTS: usize = 2_000;
+const CONNECTIONS: usize = 32;
+/// The services that serve connections, and whom each of them calls within an order.
+const SERVERS: [(&str, &[&str]); 4] =
+    [("gateway", &["auth", "orders"]), ("auth", &["redis"]), ("orders", &["catalog-cache", "postgres"]), ("catalog-cache", &["redis"])];
+
+/// A mesh whose servers run under strace; `model` is theirs.
+struct Watched {
+    mesh: Mesh,
+    runs: Vec<Child>,
+}
+
+impl Watched {
+    async fn start(model: &str) -> Self {
+        let settings: Vec<(String, &str)> =
+            SERVERS.iter().map(|(name, _)| (format!("MESH_ENV__{}__THROUGHLINE_RUNTIME__MODEL", name.to_uppercase()), model)).collect();
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        let mesh = Mesh::start(&settings);
+        let mut runs = Vec::new();
+        for (name, _) in SERVERS {
+            let calls = "read,write,readv,writev,recvfrom,sendto,recvmsg,sendmsg";
+            let wrap = format!("strace -f -yy -s 0 -e trace={calls} -e signal=none -o {}", log(mesh.home(), name).display());
+            let before = mesh.service(name)["pid"].clone();
+            let mut run = mesh.command(&["run", name, "--wrap", &wrap]);
+            let output = std::fs::File::create(mesh.home().join(format!("{name}.out"))).unwrap();
+            let run = run.envs(settings.iter().copied()).stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+            runs.push(run.spawn().unwrap());
+            eventually(|| async {
+                let now = mesh.service(name);
+                if now["pid"] == before || now["state"] != "ready" { Err(format!("{name} is {now}")) } else { Ok(()) }
+            })
+            .await;
+        }
+        Self { mesh, runs }
+    }
+
+    /// Places the orders; each must succeed.
+    async fn load(&self) -> Vec<String> {
+        let (token, products) = (self.mesh.token().await, self.mesh.products(40).await);
+        stream::iter(0..REQUESTS)
+            .map(|turn| {
+                let (mesh, token, product) = (&self.mesh, &token, products[turn % products.len()].clone());
+                async move {
+                    let order = mesh.place(token, &[product], &[]).await;
+                    let trace_id = header(&order, "x-trace-id");
+                    json_of(order, StatusCode::CREATED).await;
+                    trace_id
+                }
+            })
+            .buffer_unordered(CONNECTIONS)
+            .collect()
+            .await
+    }
+
+    /// Where the promise is broken.
+    fn broken(&self) -> Vec<String> {
+        let ports: Vec<(String, String)> =
+            ["gateway", "auth", "orders", "catalog-cache", "postgres", "redis"].map(|name| (name.to_owned(), self.port(name))).into();
+        let of = |(name, calls): (&'static str, &[&str])| {
+            let text = std::fs::read_to_string(log(self.mesh.home(), name)).unwrap();
+            let seen = Syscalls::read(&text, &ports, name);
+            seen.broken(calls, REQUESTS).into_iter().map(move |what| format!("{name}: {what}"))
+        };
+        SERVERS.into_iter().flat_map(of).collect()
+    }
+
+    fn port(&self, name: &str) -> String {
+        let url = match name {
+            "gateway" | "postgres" | "redis" => self.mesh.endpoint(name),
+            grpc => self.mesh.service(grpc)["grpc"].as_str().unwrap().to_owned(),
+        };
+        let authority = url.split("://").nth(1).unwrap().rsplit('@').next().unwrap().to_owned();
+        authority.split('/').next().unwrap().rsplit(':').next().unwrap().to_owned()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _stopped = self.mesh.command(&["down"]).output();
+        for run in &mut self.runs {
+            let _ended = run.wait();
+        }
+    }
+}
+
+fn log(home: &Path, name: &str) -> PathBuf {
+    home.join(format!("{name}.strace"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_thread_per_connection_each_request_stays_on_its_thread_and_its_trace_is_whole() {
+    let watched = Watched::start("thread-per-connection").await;
+    let traces = watched.load().await;
+    assert_eq!(watched.broken(), Vec::<String>::new());
+    let paths = order_paths();
+    for trace_id in traces.iter().rev().take(100) {
+        watched.mesh.trace(trace_id, |trace| missing(trace, &paths, None)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_shared_threads_the_promise_is_seen_to_be_broken() {
+    let watched = Watched::start("shared").await;
+    watched.load().await;
+    let broken = watched.broken();
+    assert!(broken.iter().any(|what| what.contains("is used by")), "{broken:#?}");
+}
