@@ -13,6 +13,7 @@ use crate::call::CallArgs;
 use crate::mesh::names;
 use crate::services::SERVICES;
 use crate::trace::TraceArgs;
+use crate::verify::VerifyArgs;
 use crate::{failure, output};
 
 /// Starts, stops and looks into a local Throughline mesh.
@@ -64,6 +65,8 @@ enum Command {
     Env(EnvArgs),
     /// Show one trace as a waterfall
     Trace(TraceArgs),
+    /// Place orders and prove that nothing of their traces is lost or bent; or check traces that are there already
+    Verify(Box<VerifyArgs>),
     /// Call a gRPC method of a service through its reflection
     Call(CallArgs),
     /// Print the URL of the page with the traces, and open it where there is a browser

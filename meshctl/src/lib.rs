@@ -6,6 +6,7 @@ pub mod backend;
 pub mod call;
 pub mod cli;
 pub mod trace;
+pub mod verify;
 
 mod control;
 mod demo;

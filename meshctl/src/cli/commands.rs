@@ -12,7 +12,9 @@ use crate::state::{LockedState, State};
 use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
-use crate::{backend, call, control, demo, down, foreground, launch, logs, output, ports, reset, services, signal, status, summary, up};
+use crate::{
+    backend, call, control, demo, down, foreground, launch, logs, output, ports, reset, services, signal, status, summary, up, verify,
+};
 
 /// Does what the command line says.
 pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
@@ -40,6 +42,7 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
             args.json |= json;
             return trace::run(args, &mesh.traces_url()).await;
         }
+        Command::Verify(args) => return verify::run(*args, own(&mesh)?, json).await,
         Command::Call(mut args) => {
             args.json |= json;
             let resolve = |name: &str| services::find(name)?.grpc(&mesh.ports);
@@ -48,6 +51,20 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Backend(_) => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `verify` uses of this mesh, which need not be up.
+fn own(mesh: &Mesh) -> Result<verify::Own> {
+    let admin = services::find("orders").map(|orders| orders.admin(&mesh.ports)).unwrap_or_default();
+    Ok(verify::Own {
+        traces: mesh.traces_url(),
+        gateway: mesh.gateway_url(),
+        email: mesh.settings.demo.email.clone(),
+        password: Secrets::read(&mesh.home.secrets())?.map(|secrets| secrets.demo),
+        mode: mesh.settings.telemetry.mode.clone(),
+        metrics: format!("{admin}/metrics"),
+        logs: mesh.home.logs(),
+    })
 }
 
 async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<ExitCode> {

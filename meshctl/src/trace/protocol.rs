@@ -2,28 +2,30 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::Span;
 
 /// What a span speaks. The order is that in which an order travels through the mesh.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
     /// `http.request.method`.
-    #[serde(rename = "HTTP")]
+    #[serde(rename = "HTTP", alias = "http")]
     Http,
     /// `rpc.system.name` (formerly `rpc.system`).
-    #[serde(rename = "gRPC")]
+    #[serde(rename = "gRPC", alias = "grpc")]
     Grpc,
     /// `db.system.name` (formerly `db.system`) of any database but Redis.
-    #[serde(rename = "SQL")]
+    #[serde(rename = "SQL", alias = "sql")]
     Sql,
     /// `db.system.name` = `redis`.
+    #[serde(alias = "redis")]
     Redis,
     /// `messaging.system` = `kafka`.
+    #[serde(alias = "kafka")]
     Kafka,
     /// `network.protocol.name` or `messaging.system` = `smtp`.
-    #[serde(rename = "SMTP")]
+    #[serde(rename = "SMTP", alias = "smtp")]
     Smtp,
 }
 

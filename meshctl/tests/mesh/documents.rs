@@ -45,6 +45,16 @@ async fn the_commands_of_the_readme_work() {
 }
 
 #[tokio::test]
+async fn the_commands_of_the_guide_to_verify_work() {
+    let mesh = Mesh::start(&[]);
+    let commands = commands(include_str!("../../../docs/verify.md"));
+    assert_eq!(commands.len(), 5, "{commands:#?}");
+    for line in &commands {
+        fine(line, &bash(&mesh, "", line));
+    }
+}
+
+#[tokio::test]
 async fn the_commands_that_up_prints_work() {
     let mesh = Mesh::start(&[]);
     let printed = mesh.meshctl(&["up", "--detach"]);

@@ -16,3 +16,4 @@ mod running;
 mod soak;
 mod threads;
 mod truth;
+mod verify;
