@@ -14,7 +14,7 @@ use syscalls::Syscalls;
 
 use crate::{
     edges::{missing, order_paths},
-    running::{Mesh, eventually, header, json_of},
+    running::{Mesh, eventually, header},
 };
 
 const REQUESTS: usize = 2_000;
@@ -53,22 +53,31 @@ impl Watched {
         Self { mesh, runs }
     }
 
-    /// Places the orders; each must succeed.
+    /// Places the orders over as many connections; each must succeed, once every connection has its thread and its clients.
     async fn load(&self) -> Vec<String> {
         let (token, products) = (self.mesh.token().await, self.mesh.products(40).await);
-        stream::iter(0..REQUESTS)
-            .map(|turn| {
-                let (mesh, token, product) = (&self.mesh, &token, products[turn % products.len()].clone());
-                async move {
-                    let order = mesh.place(token, &[product], &[]).await;
-                    let trace_id = header(&order, "x-trace-id");
-                    json_of(order, StatusCode::CREATED).await;
-                    trace_id
-                }
+        let place = |turn: usize| {
+            let product = products[turn % products.len()].clone();
+            let token = &token;
+            async move {
+                let order = self.mesh.place(token, &[product], &[]).await;
+                (order.status(), header(&order, "x-trace-id"), order.bytes().await)
+            }
+        };
+        eventually(|| async {
+            let first: Vec<_> = stream::iter(0..CONNECTIONS).map(place).buffer_unordered(CONNECTIONS).collect().await;
+            let late = first.iter().filter(|(status, ..)| *status != StatusCode::CREATED).count();
+            if late == 0 { Ok(()) } else { Err(format!("{late} of {CONNECTIONS} connections are not warm")) }
+        })
+        .await;
+        let placed: Vec<_> = stream::iter(0..REQUESTS).map(place).buffer_unordered(CONNECTIONS).collect().await;
+        placed
+            .into_iter()
+            .map(|(status, trace_id, body)| {
+                assert_eq!(status, StatusCode::CREATED, "{body:?}");
+                trace_id
             })
-            .buffer_unordered(CONNECTIONS)
             .collect()
-            .await
     }
 
     /// Where the promise is broken.
