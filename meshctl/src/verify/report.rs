@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     counts::Count,
+    source::Losses,
     tally::{LABELS, Row, Tally},
 };
 
@@ -85,9 +86,9 @@ pub(crate) struct Spans {
     /// While orders were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) per_second: Option<f64>,
-    /// Those that the backend lost meanwhile, where it says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) dropped: Option<u64>,
+    /// What the backend lost meanwhile, where it says so.
+    #[serde(flatten)]
+    pub(crate) losses: Option<Losses>,
 }
 
 /// Percentiles.
@@ -111,8 +112,8 @@ pub(crate) struct Subject {
 }
 
 impl Report {
-    /// Adds a run up. `sending` is how long orders were sent; `dropped` what the backend lost in that time.
-    pub(crate) fn new(subject: Subject, tally: &Tally, sending: Option<Duration>, dropped: Option<u64>, counts: Vec<Count>) -> Self {
+    /// Adds a run up. `sending` is how long orders were sent; `losses` are those of the backend in that time.
+    pub(crate) fn new(subject: Subject, tally: &Tally, sending: Option<Duration>, losses: Option<Losses>, counts: Vec<Count>) -> Self {
         let percent = tally.percent();
         let passed = tally.checked > 0 && percent >= subject.min_complete && counts.iter().all(Count::agrees);
         let per_second = |number: u64| sending.map(|sending| rate(number, sending));
@@ -131,7 +132,7 @@ impl Report {
                 seconds: sending.as_secs_f64(),
             }),
             traces: Traces { checked: tally.checked, complete: tally.complete, absent: tally.absent, unknown: tally.unknown },
-            spans: Spans { checked: tally.spans, per_second: per_second(tally.spans), dropped },
+            spans: Spans { checked: tally.spans, per_second: per_second(tally.spans), losses },
             ingest_delay_ms: delay(tally),
             totals: tally.totals(),
             defects: tally.rows(),
@@ -175,7 +176,8 @@ impl Report {
         }
         let spans = [
             self.spans.per_second.map(|rate| format!("{rate:.0}/s")),
-            self.spans.dropped.map(|lost| format!("{lost} dropped by the backend")),
+            self.spans.losses.map(|losses| format!("{} dropped by the backend", losses.dropped)),
+            self.spans.losses.filter(|losses| losses.evicted > 0).map(|losses| format!("{} of older traces evicted", losses.evicted)),
         ];
         table.add_row(["spans", &self.spans.checked.to_string(), &spans.into_iter().flatten().collect::<Vec<_>>().join(", ")]);
         if let Some(delay) = &self.ingest_delay_ms {

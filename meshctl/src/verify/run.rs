@@ -35,7 +35,7 @@ pub(super) async fn orders(session: &Session) -> Result<Report> {
     let counters = Counters::open(session)?;
     session.backend_answers().await?;
     let shop = Arc::new(session.shop().await?);
-    let lost_before = session.source.dropped().await;
+    let lost_before = session.source.losses().await;
     let counted_before = counters.before().await?;
     let (start, clock) = (Instant::now(), Utc::now());
 
@@ -52,7 +52,7 @@ pub(super) async fn orders(session: &Session) -> Result<Report> {
     let (sending, (tally, ids)) = tokio::join!(sending, collect(waiter, answers, session.counted(), &bar));
     bar.finish_and_clear();
 
-    let lost = session.source.dropped().await.zip(lost_before).map(|(after, before)| after.saturating_sub(before));
+    let lost = session.source.losses().await.zip(lost_before).map(|(after, before)| after.since(before));
     let counts = counters.compare(session, &tally, counted_before, &ids, clock).await;
     Ok(Report::new(session.subject(), &tally, Some(sending), lost, counts))
 }

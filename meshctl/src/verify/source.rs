@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use http::{StatusCode, header};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message as _;
+use serde::Serialize;
 use serde_json::Value;
 
 pub use self::search::Search;
@@ -110,11 +111,28 @@ impl Source {
             .collect()
     }
 
-    /// How many spans the backend says it lost; only ours says so.
-    pub async fn dropped(&self) -> Option<u64> {
+    /// What the backend says of spans that it does not have; only ours says so.
+    pub async fn losses(&self) -> Option<Losses> {
         let url = format!("{}/api/stats", self.url.trim_end_matches("/tempo"));
         let answer = self.http.get(&url, "application/json").await.ok().filter(|answer| answer.status.is_success())?;
-        answer.json().ok()?["spans_dropped"].as_u64()
+        let stats = answer.json().ok()?;
+        Some(Losses { dropped: stats["spans_refused"].as_u64()?, evicted: stats["spans_evicted"].as_u64()? })
+    }
+}
+
+/// Spans that a backend does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Losses {
+    /// It did not take them.
+    pub dropped: u64,
+    /// It took them, and gave them up for newer ones.
+    pub evicted: u64,
+}
+
+impl Losses {
+    /// What was lost since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self { dropped: self.dropped.saturating_sub(before.dropped), evicted: self.evicted.saturating_sub(before.evicted) }
     }
 }
 
