@@ -44,10 +44,10 @@ pub enum OtlpProtocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OtlpCompression {
-    /// gzip
-    #[default]
+    /// gzip: fewer bytes for more CPU.
     Gzip,
-    /// Not at all.
+    /// Not at all: OpenTelemetry's default.
+    #[default]
     None,
 }
 
@@ -117,7 +117,7 @@ impl Default for TelemetryConfig {
             forward: vec![Hop::Grpc, Hop::Kafka],
             otlp_endpoint: "http://127.0.0.1:4317".into(),
             otlp_protocol: OtlpProtocol::Grpc,
-            otlp_compression: OtlpCompression::Gzip,
+            otlp_compression: OtlpCompression::None,
             otlp_headers: Vec::new(),
             otlp_ca_file: PathBuf::new(),
             otlp_timeout_ms: 60_000,
