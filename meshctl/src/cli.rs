@@ -12,6 +12,7 @@ use crate::backend::BackendArgs;
 use crate::call::CallArgs;
 use crate::mesh::names;
 use crate::services::SERVICES;
+use crate::settings::Telemetry;
 use crate::trace::TraceArgs;
 use crate::verify::VerifyArgs;
 use crate::{failure, output};
@@ -91,6 +92,10 @@ struct UpArgs {
     /// Start the servers (postgres, redis, kafka, backend) and no service
     #[arg(long)]
     infra_only: bool,
+    /// Who makes the spans: the services (sdk), OBI from outside (ebpf), nobody (off); kept for as long as the mesh runs
+    /// [default: telemetry.mode in the settings]
+    #[arg(long, value_name = "MODE", value_parser = Telemetry::MODES)]
+    telemetry: Option<String>,
     /// Use free ports for everything and record them, for as long as the mesh runs
     #[arg(long)]
     ephemeral_ports: bool,

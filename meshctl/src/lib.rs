@@ -8,6 +8,7 @@ pub mod cli;
 pub mod trace;
 pub mod verify;
 
+mod caller;
 mod control;
 mod demo;
 mod down;

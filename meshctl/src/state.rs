@@ -42,6 +42,9 @@ pub(crate) struct State {
     pub(crate) ports: Option<Ports>,
     /// Whether those were chosen by `--ephemeral-ports`.
     pub(crate) ephemeral: bool,
+    /// What `up --telemetry` chose, for as long as anything runs.
+    #[serde(default)]
+    pub(crate) telemetry: Option<String>,
     /// Recorded processes by name.
     pub(crate) processes: BTreeMap<String, Recorded>,
     /// Trace id of the last demo order.

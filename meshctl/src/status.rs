@@ -17,6 +17,8 @@ use crate::{kafka, postgres, probe, redis};
 /// `status --json`. Keys are absent where nothing runs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
+    /// Who makes the spans: `sdk`, `ebpf` or `off`.
+    pub(crate) telemetry: String,
     /// Where to reach what runs.
     pub(crate) endpoints: Endpoints,
     /// The services, in the order in which they start.
@@ -93,6 +95,7 @@ pub(crate) async fn status(mesh: &Mesh) -> Result<Status> {
     let services = join_all(SERVICES.iter().map(|service| process(mesh, &state, service.name))).await;
     let infrastructure = join_all(INFRASTRUCTURE.iter().map(|name| process(mesh, &state, name))).await;
     Ok(Status {
+        telemetry: mesh.settings.telemetry.mode.clone(),
         endpoints: endpoints(mesh, &state, secrets.as_ref()),
         services,
         infrastructure,
@@ -153,5 +156,5 @@ pub(crate) fn table(status: &Status) -> String {
             process.log.clone(),
         ]);
     }
-    table.to_string()
+    format!("{table}\ntelemetry: {}", status.telemetry)
 }

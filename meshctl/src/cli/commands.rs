@@ -76,12 +76,11 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
         mesh.ports = reserved.ports.clone();
         Some(reserved)
     } else {
-        mesh.hold_ports(&state.get());
+        mesh.hold(&state.get());
         None
     };
-    if fresh {
-        state.change(|state| state.ephemeral = args.ephemeral_ports)?;
-    }
+    choose_telemetry(mesh, args);
+    state.change(|state| record_choices(state, args, fresh))?;
     let secrets = Secrets::read_or_create(&mesh.home.secrets())?;
     let brought_up = tokio::select! {
         done = bring_up(mesh, &state, &secrets, args) => Some(done?),
@@ -104,6 +103,23 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
+/// `--telemetry` wins over what was chosen before and over the settings.
+fn choose_telemetry(mesh: &mut Mesh, args: &UpArgs) {
+    if let Some(mode) = &args.telemetry {
+        mesh.settings.telemetry.mode.clone_from(mode);
+    }
+}
+
+/// What was asked for holds until nothing runs any more.
+fn record_choices(state: &mut State, args: &UpArgs, fresh: bool) {
+    if fresh {
+        state.ephemeral = args.ephemeral_ports;
+    }
+    if fresh || args.telemetry.is_some() {
+        state.telemetry.clone_from(&args.telemetry);
+    }
+}
+
 async fn bring_up(mesh: &Mesh, state: &LockedState, secrets: &Secrets, args: &UpArgs) -> Result<Option<Trace>> {
     if let Err(err) = (Start { mesh, state, secrets }).all(args.infra_only).await {
         if state.get().any_alive() {
@@ -115,8 +131,8 @@ async fn bring_up(mesh: &Mesh, state: &LockedState, secrets: &Secrets, args: &Up
         return Ok(None);
     }
     let trace = demo::order(mesh, secrets).await?;
-    state.change(|state| state.trace_id = Some(trace.id().to_owned()))?;
-    Ok(Some(trace))
+    state.change(|state| state.trace_id = trace.as_ref().map(|trace| trace.id().to_owned()))?;
+    Ok(trace)
 }
 
 async fn interrupted(mesh: &Mesh, state: &LockedState, detach: bool) -> Result<ExitCode> {
@@ -166,7 +182,7 @@ fn in_order(asked: &Names) -> Vec<&'static str> {
 async fn start(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
     let secrets = up::secrets(mesh)?;
     let state = up::lock(mesh)?;
-    mesh.hold_ports(&state.get());
+    mesh.hold(&state.get());
     start_all(mesh, &state, &secrets, &in_order(asked)).await?;
     report(&state, asked, json)
 }
@@ -202,7 +218,7 @@ async fn stop(mesh: &Mesh, asked: &Names, json: bool) -> Result<()> {
 async fn restart(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
     let secrets = up::secrets(mesh)?;
     let state = up::lock(mesh)?;
-    mesh.hold_ports(&state.get());
+    mesh.hold(&state.get());
     let ordered = in_order(asked);
     for name in ordered.iter().rev() {
         control::stop(mesh, &state, name).await?;
