@@ -11,14 +11,14 @@ use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::settings::{Ports, Settings};
 use crate::state::State;
-use crate::{kafka, postgres, redis};
+use crate::{kafka, obi, postgres, redis};
 
-/// What is not a service of ours, in the order in which it starts.
+/// The servers of every mesh, in the order in which they start.
 pub(crate) const INFRASTRUCTURE: [&str; 4] = ["postgres", "redis", "kafka", "backend"];
 
-/// Every process of a mesh: infrastructure, then services, in the order in which they start.
+/// Every process of a mesh: infrastructure, OBI, then services, in the order in which they start.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    INFRASTRUCTURE.into_iter().chain(SERVICES.iter().map(|service| service.name))
+    INFRASTRUCTURE.into_iter().chain([obi::NAME]).chain(SERVICES.iter().map(|service| service.name))
 }
 
 /// One mesh on this machine.
@@ -77,6 +77,7 @@ impl Mesh {
             "redis" => redis::launch(self),
             "kafka" => kafka::launch(self),
             "backend" => Ok(self.backend()),
+            obi::NAME => obi::launch(self),
             service => match services::find(service) {
                 Some(service) => Ok(service.launch(self, secrets)),
                 None => bail!("there is no {service}; there are {}", names().collect::<Vec<_>>().join(", ")),

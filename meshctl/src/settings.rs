@@ -141,11 +141,14 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// The values of [`Telemetry::mode`].
-    pub(crate) const MODES: [&str; 3] = ["sdk", "ebpf", "off"];
+    pub(crate) const MODES: [&str; 3] = ["sdk", Self::EBPF, "off"];
+
+    /// The one in which OBI makes the spans.
+    pub(crate) const EBPF: &str = "ebpf";
 
     /// Whether OBI makes the spans.
     pub(crate) fn is_ebpf(&self) -> bool {
-        self.mode == "ebpf"
+        self.mode == Self::EBPF
     }
 
     /// Whether nobody makes spans.

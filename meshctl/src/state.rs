@@ -45,6 +45,9 @@ pub(crate) struct State {
     /// What `up --telemetry` chose, for as long as anything runs.
     #[serde(default)]
     pub(crate) telemetry: Option<String>,
+    /// The OBI whose spans of every service have arrived.
+    #[serde(default)]
+    pub(crate) seeing: Option<Identity>,
     /// Recorded processes by name.
     pub(crate) processes: BTreeMap<String, Recorded>,
     /// Trace id of the last demo order.

@@ -13,7 +13,8 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, call, control, demo, down, foreground, launch, logs, output, ports, reset, services, signal, status, summary, up, verify,
+    backend, call, control, demo, doctor, down, foreground, launch, logs, obi, output, ports, reset, services, signal, status, summary, up,
+    verify,
 };
 
 /// Does what the command line says.
@@ -28,6 +29,10 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match command {
         Command::Up(args) => return start_mesh(&mut mesh, &args, &global).await,
         Command::Run(args) => return foreground::run(&mesh, &args.name, args.wrap.as_deref(), json).await,
+        Command::Doctor(args) => {
+            let mode = args.telemetry.as_ref().unwrap_or(&mesh.settings.telemetry.mode);
+            return doctor::run(&mesh, mode, json).await;
+        }
         Command::Down => stop_mesh(&mesh, json).await?,
         Command::Status => show_status(&mesh, json).await?,
         Command::Logs(args) => logs::show(&mesh.home, &args.name, args.follow, args.lines, json)?,
@@ -79,7 +84,7 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
         mesh.hold(&state.get());
         None
     };
-    choose_telemetry(mesh, args);
+    choose_telemetry(mesh, args).await?;
     state.change(|state| record_choices(state, args, fresh))?;
     let secrets = Secrets::read_or_create(&mesh.home.secrets())?;
     let brought_up = tokio::select! {
@@ -103,11 +108,12 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// `--telemetry` wins over what was chosen before and over the settings.
-fn choose_telemetry(mesh: &mut Mesh, args: &UpArgs) {
+/// `--telemetry` wins over what was chosen before and over the settings. Fails where OBI is asked for and cannot run.
+async fn choose_telemetry(mesh: &mut Mesh, args: &UpArgs) -> Result<()> {
     if let Some(mode) = &args.telemetry {
         mesh.settings.telemetry.mode.clone_from(mode);
     }
+    if mesh.settings.telemetry.is_ebpf() && !args.infra_only { doctor::demand_ebpf(mesh).await } else { Ok(()) }
 }
 
 /// What was asked for holds until nothing runs any more.
@@ -203,7 +209,7 @@ async fn start_all(mesh: &Mesh, state: &LockedState, secrets: &Secrets, names: &
             }
         }
     }
-    Ok(())
+    if names.contains(&obi::NAME) { (Start { mesh, state, secrets }).see().await } else { Ok(()) }
 }
 
 async fn stop(mesh: &Mesh, asked: &Names, json: bool) -> Result<()> {
