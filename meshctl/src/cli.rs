@@ -12,9 +12,10 @@ use crate::backend::BackendArgs;
 use crate::call::CallArgs;
 use crate::mesh::names;
 use crate::services::SERVICES;
+use crate::settings::Telemetry;
 use crate::trace::TraceArgs;
 use crate::verify::VerifyArgs;
-use crate::{failure, output};
+use crate::{failure, obi, output};
 
 /// Starts, stops and looks into a local Throughline mesh.
 ///
@@ -45,6 +46,8 @@ struct Global {
 enum Command {
     /// Start what does not run yet, place an order and print its trace
     Up(UpArgs),
+    /// Say what this machine can do, and what is missing for each telemetry mode
+    Doctor(DoctorArgs),
     /// Stop everything that this mesh started
     Down,
     /// Show what runs and where
@@ -91,12 +94,23 @@ struct UpArgs {
     /// Start the servers (postgres, redis, kafka, backend) and no service
     #[arg(long)]
     infra_only: bool,
+    /// Who makes the spans: the services (sdk), OBI from outside (ebpf), nobody (off); kept for as long as the mesh runs
+    /// [default: telemetry.mode in the settings]
+    #[arg(long, value_name = "MODE", value_parser = Telemetry::MODES)]
+    telemetry: Option<String>,
     /// Use free ports for everything and record them, for as long as the mesh runs
     #[arg(long)]
     ephemeral_ports: bool,
     /// Install missing packages without asking (./mesh does this before anything else)
     #[arg(long, short)]
     yes: bool,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    /// Fail where this mode cannot run [default: telemetry.mode in the settings]
+    #[arg(long, value_name = "MODE", value_parser = Telemetry::MODES)]
+    telemetry: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -108,7 +122,7 @@ struct Names {
 
 #[derive(Debug, Args)]
 struct LogsArgs {
-    /// A process, or a step of the start: migrate, postgres-setup, kafka-setup
+    /// A process, or a step of the start: migrate, postgres-setup, kafka-setup, obi-setup, obi-probe
     #[arg(value_name = "SERVICE", value_parser = logs())]
     name: String,
     /// Go on printing what is added
@@ -162,7 +176,7 @@ fn services() -> PossibleValuesParser {
 }
 
 fn logs() -> PossibleValuesParser {
-    PossibleValuesParser::new(names().chain(["migrate", "postgres-setup", "kafka-setup"]))
+    PossibleValuesParser::new(names().chain(["migrate", "postgres-setup", "kafka-setup", obi::SETUP, obi::PROBE]))
 }
 
 /// Reads the command line and does what it says; errors are told on stderr, and with `--json` on stdout too.

@@ -10,7 +10,7 @@ use crate::launch::Launch;
 use crate::mesh::{Mesh, ports_of};
 use crate::process::{Ended, Life};
 use crate::state::{LockedState, Recorded};
-use crate::{kafka, ports, probe, tool};
+use crate::{kafka, obi, ports, probe, tool};
 
 /// How often a process that is starting is asked whether it answers.
 const POLL: Duration = Duration::from_millis(50);
@@ -89,6 +89,9 @@ pub(crate) async fn stop(mesh: &Mesh, state: &LockedState, name: &str) -> Result
         if let Err(err) = kafka::keep_archive(mesh) {
             mesh.progress.say(&format!("kafka's archive of classes was not kept: {err:#}"));
         }
+    }
+    if let Some(recorded) = recorded.filter(|_| name == obi::NAME) {
+        obi::clean_up(mesh, &recorded).await;
     }
     state.change(|state| drop(state.processes.remove(name)))?;
     let how = match ended {

@@ -7,12 +7,13 @@ use crate::control::{self, Stopped};
 use crate::mesh::Mesh;
 use crate::state::LockedState;
 
-/// Who stops when: a group stops together, after the groups before it. Services flush their last spans to the
-/// backend, so it goes after all of them.
-const GROUPS: [&[&str]; 5] = [
+/// Who stops when: a group stops together, after the groups before it. Services and
+/// OBI flush their last spans to the backend, so it goes after all of them.
+const GROUPS: [&[&str]; 6] = [
     &["gateway"],
     &["orders", "auth"],
     &["catalog-cache", "dispatch", "notification", "analytics"],
+    &["obi"],
     &["backend"],
     &["kafka", "redis", "postgres"],
 ];

@@ -67,6 +67,11 @@ impl Home {
         &self.root
     }
 
+    /// The folder with the `./mesh` script.
+    pub(crate) fn repository(&self) -> &Path {
+        &self.repository
+    }
+
     /// Who the servers run as: nobody else than ourselves unless we are root.
     pub(crate) fn user(&self) -> Option<ServerUser> {
         self.user

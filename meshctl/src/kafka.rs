@@ -117,12 +117,14 @@ fn properties(mesh: &Mesh, dir: &Path) -> String {
 }
 
 /// Java with the broker's jars, running `arguments`.
+/// Java's launcher: that of `JAVA_HOME`, else the one in PATH.
+pub(crate) fn java_program() -> Option<PathBuf> {
+    let told = std::env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/java"));
+    told.filter(|java| java.is_file()).or_else(|| in_path("java"))
+}
+
 fn java(mesh: &Mesh, arguments: &[&str]) -> Result<Launch> {
-    let program = std::env::var_os("JAVA_HOME")
-        .map(|home| Path::new(&home).join("bin/java"))
-        .filter(|java| java.is_file())
-        .or_else(|| in_path("java"))
-        .context("no java in PATH: install the package openjdk-17-jre-headless (or a newer one)")?;
+    let program = java_program().context("no java in PATH: install the package openjdk-17-jre-headless (or a newer one)")?;
     let program = program.canonicalize()?;
     let dir = dir(mesh);
     let archive = archive(mesh, &program);

@@ -11,14 +11,14 @@ use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::settings::{Ports, Settings};
 use crate::state::State;
-use crate::{kafka, postgres, redis};
+use crate::{kafka, obi, postgres, redis};
 
-/// What is not a service of ours, in the order in which it starts.
+/// The servers of every mesh, in the order in which they start.
 pub(crate) const INFRASTRUCTURE: [&str; 4] = ["postgres", "redis", "kafka", "backend"];
 
-/// Every process of a mesh: infrastructure, then services, in the order in which they start.
+/// Every process of a mesh: infrastructure, OBI, then services, in the order in which they start.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    INFRASTRUCTURE.into_iter().chain(SERVICES.iter().map(|service| service.name))
+    INFRASTRUCTURE.into_iter().chain([obi::NAME]).chain(SERVICES.iter().map(|service| service.name))
 }
 
 /// One mesh on this machine.
@@ -33,6 +33,8 @@ pub(crate) struct Mesh {
     pub(crate) http: reqwest::Client,
     /// Says what is being done.
     pub(crate) progress: Progress,
+    /// The telemetry mode that the settings ask for, whatever was chosen for what runs.
+    mode: String,
 }
 
 impl Mesh {
@@ -44,14 +46,18 @@ impl Mesh {
         let default = repository.join(".mesh");
         let home = Home::at(home.unwrap_or(&default), &repository)?;
         let state = State::read(&home.state())?;
-        let ports = holding(&settings.ports, &state);
+        let (ports, mode) = (settings.ports.clone(), settings.telemetry.mode.clone());
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { settings, home, ports, http, progress: Progress::new() })
+        let mut mesh = Self { settings, home, ports, http, progress: Progress::new(), mode };
+        mesh.hold(&state);
+        Ok(mesh)
     }
 
-    /// Takes over the ports of what runs, from a state read under the lock.
-    pub(crate) fn hold_ports(&mut self, state: &State) {
+    /// Takes over the ports of what runs and the telemetry mode that was chosen for it, from a state read under the lock.
+    pub(crate) fn hold(&mut self, state: &State) {
         self.ports = holding(&self.settings.ports, state);
+        let chosen = state.telemetry.clone().filter(|_| state.any_alive());
+        self.settings.telemetry.mode = chosen.unwrap_or_else(|| self.mode.clone());
     }
 
     /// URL of the page with the waterfalls and of the query APIs.
@@ -71,6 +77,7 @@ impl Mesh {
             "redis" => redis::launch(self),
             "kafka" => kafka::launch(self),
             "backend" => Ok(self.backend()),
+            obi::NAME => obi::launch(self),
             service => match services::find(service) {
                 Some(service) => Ok(service.launch(self, secrets)),
                 None => bail!("there is no {service}; there are {}", names().collect::<Vec<_>>().join(", ")),
@@ -158,7 +165,7 @@ mod tests {
     fn with_running(name: &str, ports: Ports, ephemeral: bool) -> State {
         let identity = Identity::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         let recorded = Recorded { identity, boot: boot_id(), command: Vec::new(), fingerprint: String::new(), log: None };
-        State { ports: Some(ports), ephemeral, processes: [(name.to_owned(), recorded)].into(), trace_id: None }
+        State { ports: Some(ports), ephemeral, processes: [(name.to_owned(), recorded)].into(), ..State::default() }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) fn url(mesh: &Mesh, role: &str, password: &str) -> String {
 }
 
 /// Folder with `initdb` and `postgres`.
-fn bin_dir(configured: &str) -> Result<PathBuf> {
+pub(crate) fn bin_dir(configured: &str) -> Result<PathBuf> {
     let has_server = |dir: &PathBuf| dir.join("initdb").is_file() && dir.join("postgres").is_file();
     let mut candidates = Vec::new();
     if configured.is_empty() {

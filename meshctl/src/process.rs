@@ -1,8 +1,10 @@
 //! Processes as `/proc` knows them. A process is a pid together with the time it started: a pid alone may by now
 //! belong to somebody else, and is never signalled.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -113,7 +115,11 @@ impl Identity {
 
     /// Sends `signal` to this process; false if it is gone (also when its pid now belongs to another one).
     pub(crate) fn signal(&self, signal: Signal) -> bool {
-        self.is_alive() && kill(Pid::from_raw(self.pid), signal).is_ok()
+        self.is_alive()
+            && match kill(Pid::from_raw(self.pid), signal) {
+                Err(Errno::EPERM) => signal_by_sudo(self.pid, signal),
+                sent => sent.is_ok(),
+            }
     }
 
     /// Its children, their children and so on.
@@ -181,6 +187,14 @@ async fn until(deadline: Duration, condition: impl Fn() -> bool) -> bool {
     }
 }
 
+/// For what we have started by sudo and may not signal ourselves.
+fn signal_by_sudo(pid: i32, signal: Signal) -> bool {
+    let (signal, pid) = (format!("-{}", signal as i32), pid.to_string());
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-n", "kill", &signal, &pid]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    sudo.status().is_ok_and(|status| status.success())
+}
+
 fn pids() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
@@ -213,8 +227,6 @@ fn listening_inode(port: u16) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
-
     use super::*;
 
     fn sleeper() -> (std::process::Child, Identity) {

@@ -106,6 +106,7 @@ impl Service {
         set("LOG__LEVEL", mesh.settings.log.level.clone());
         set("LOG__FORMAT", mesh.settings.log.format.clone());
         set("TELEMETRY__MODE", mesh.settings.telemetry.mode.clone());
+        set("RUNTIME__MODEL", mesh.settings.runtime.model.clone());
         set("TELEMETRY__OTLP_ENDPOINT", format!("http://127.0.0.1:{}", mesh.ports.otlp_grpc));
         if let Some((_, port)) = self.admin_port(&mesh.ports) {
             set("ADMIN__ADDRESS", format!("127.0.0.1:{port}"));

@@ -96,6 +96,10 @@ pub(crate) struct Settings {
     pub(crate) log: Log,
     /// Spans of the services.
     pub(crate) telemetry: Telemetry,
+    /// Threads of the services.
+    pub(crate) runtime: Runtime,
+    /// OpenTelemetry eBPF Instrumentation.
+    pub(crate) obi: Obi,
     /// The Postgres server.
     pub(crate) postgres: Postgres,
     /// The Redis server.
@@ -131,8 +135,42 @@ pub(crate) struct Log {
 /// Spans of the services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Telemetry {
-    /// `sdk` or `off`.
+    /// `sdk`, `ebpf` or `off`.
     pub(crate) mode: String,
+}
+
+impl Telemetry {
+    /// The values of [`Telemetry::mode`].
+    pub(crate) const MODES: [&str; 3] = ["sdk", Self::EBPF, "off"];
+
+    /// The one in which OBI makes the spans.
+    pub(crate) const EBPF: &str = "ebpf";
+
+    /// Whether OBI makes the spans.
+    pub(crate) fn is_ebpf(&self) -> bool {
+        self.mode == Self::EBPF
+    }
+
+    /// Whether nobody makes spans.
+    pub(crate) fn is_off(&self) -> bool {
+        self.mode == "off"
+    }
+}
+
+/// Threads of the services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Runtime {
+    /// `auto`, `shared` or `thread-per-connection`.
+    pub(crate) model: String,
+}
+
+/// OpenTelemetry eBPF Instrumentation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Obi {
+    /// Its image, for Docker.
+    pub(crate) image: String,
+    /// Its settings file, or empty.
+    pub(crate) settings: String,
 }
 
 /// The Postgres server.

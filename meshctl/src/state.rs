@@ -42,6 +42,12 @@ pub(crate) struct State {
     pub(crate) ports: Option<Ports>,
     /// Whether those were chosen by `--ephemeral-ports`.
     pub(crate) ephemeral: bool,
+    /// What `up --telemetry` chose, for as long as anything runs.
+    #[serde(default)]
+    pub(crate) telemetry: Option<String>,
+    /// The OBI whose spans of every service have arrived.
+    #[serde(default)]
+    pub(crate) seeing: Option<Identity>,
     /// Recorded processes by name.
     pub(crate) processes: BTreeMap<String, Recorded>,
     /// Trace id of the last demo order.

@@ -12,16 +12,18 @@ use crate::process::Life;
 use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::state::State;
-use crate::{kafka, postgres, probe, redis};
+use crate::{kafka, obi, postgres, probe, redis};
 
 /// `status --json`. Keys are absent where nothing runs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
+    /// Who makes the spans: `sdk`, `ebpf` or `off`.
+    pub(crate) telemetry: String,
     /// Where to reach what runs.
     pub(crate) endpoints: Endpoints,
     /// The services, in the order in which they start.
     pub(crate) services: Vec<Process>,
-    /// Postgres, Redis, Kafka and the trace backend, in the same form.
+    /// Postgres, Redis, Kafka, the trace backend, and OBI in mode `ebpf`, in the same form.
     pub(crate) infrastructure: Vec<Process>,
     /// How the demo user logs in, once the mesh was started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +67,7 @@ pub(crate) struct Process {
     /// Its pid, while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pid: Option<i32>,
-    /// `ready`, `unready` (it runs but does not answer), `paused`, `died` or `stopped`.
+    /// `ready`, `unready` (it runs but does not answer; OBI: no span of it has arrived yet), `paused`, `died` or `stopped`.
     pub(crate) state: &'static str,
     /// URL of its gRPC server, while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,8 +93,10 @@ pub(crate) async fn status(mesh: &Mesh) -> Result<Status> {
     let state = State::read(&mesh.home.state())?;
     let secrets = Secrets::read(&mesh.home.secrets())?;
     let services = join_all(SERVICES.iter().map(|service| process(mesh, &state, service.name))).await;
-    let infrastructure = join_all(INFRASTRUCTURE.iter().map(|name| process(mesh, &state, name))).await;
+    let observer = Some(obi::NAME).filter(|name| mesh.settings.telemetry.is_ebpf() || state.processes.contains_key(*name));
+    let infrastructure = join_all(INFRASTRUCTURE.into_iter().chain(observer).map(|name| process(mesh, &state, name))).await;
     Ok(Status {
+        telemetry: mesh.settings.telemetry.mode.clone(),
         endpoints: endpoints(mesh, &state, secrets.as_ref()),
         services,
         infrastructure,
@@ -106,6 +110,7 @@ async fn process(mesh: &Mesh, state: &State, name: &'static str) -> Process {
     let life = recorded.map(crate::state::Recorded::life);
     let running = matches!(life, Some(Life::Running | Life::Paused));
     let service = services::find(name).filter(|_| running);
+    let obi_sees = recorded.is_some_and(|recorded| state.seeing == Some(recorded.identity));
     Process {
         name,
         pid: recorded.filter(|_| running).map(|recorded| recorded.identity.pid),
@@ -113,6 +118,7 @@ async fn process(mesh: &Mesh, state: &State, name: &'static str) -> Process {
             None => "stopped",
             Some(Life::Gone) => "died",
             Some(Life::Paused) => "paused",
+            Some(Life::Running) if name == obi::NAME && !obi_sees => "unready",
             Some(Life::Running) if probe::answers(mesh, name).await => "ready",
             Some(Life::Running) => "unready",
         },
@@ -153,5 +159,5 @@ pub(crate) fn table(status: &Status) -> String {
             process.log.clone(),
         ]);
     }
-    table.to_string()
+    format!("{table}\ntelemetry: {}", status.telemetry)
 }

@@ -4,6 +4,9 @@ use crate::mesh::Mesh;
 use crate::secrets::Secrets;
 use crate::{kafka, postgres, redis};
 
+/// A new trace context, made by tools that every Linux has. With it the whole order is one trace in every telemetry mode.
+const TRACEPARENT: &str = "00-$(tr -d - </proc/sys/kernel/random/uuid)-$(cut -c20-23,25-36 /proc/sys/kernel/random/uuid)-01";
+
 /// URLs, the demo login, a token, three requests to try, and where to look next.
 pub(crate) fn whole(mesh: &Mesh, secrets: &Secrets, trace_id: Option<&str>) -> String {
     let (gateway, traces, email) = (mesh.gateway_url(), mesh.traces_url(), &mesh.settings.demo.email);
@@ -24,7 +27,7 @@ A token in a shell variable:
 
 Try:
   curl -s '{gateway}/api/v1/products?limit=3'
-  curl -si {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d '{{\"items\":[{{\"product_id\":\"{product}\",\"quantity\":1}}]}}'
+  curl -si {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\" -H \"traceparent: {TRACEPARENT}\" -H 'content-type: application/json' -d '{{\"items\":[{{\"product_id\":\"{product}\",\"quantity\":1}}]}}'
   curl -s {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\"
 
 Next: ./mesh trace {trace} | ./mesh open | ./mesh logs orders -f | ./mesh status | ./mesh down",

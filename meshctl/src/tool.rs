@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::io::AsyncWriteExt;
@@ -13,6 +14,9 @@ use crate::logs;
 
 /// How many of the last log lines an error shows.
 pub(crate) const SHOWN: usize = 15;
+
+/// How long a program may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A program to run.
 pub(crate) struct Tool<'a> {
@@ -59,6 +63,15 @@ impl Tool<'_> {
         }
         Ok(())
     }
+}
+
+/// The first line that a program prints, on stdout or else on stderr; none if it is not there, fails, or takes too long.
+pub(crate) async fn first_line(program: &Path, args: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    output.status.success().then(|| String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// The last lines of `log`, indented, and where the rest is.

@@ -12,7 +12,7 @@ use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::state::LockedState;
 use crate::tool::Tool;
-use crate::{control, kafka, ports, postgres};
+use crate::{control, kafka, obi, ports, postgres};
 
 /// One start of a mesh.
 pub(crate) struct Start<'a> {
@@ -39,10 +39,46 @@ impl Start<'_> {
                 return Ok(());
             }
             self.migrate().await?;
+            self.observe().await?;
             all(join_all(SERVICES.iter().map(|service| self.process(service.name))).await)
         };
         let (kafka, rest) = tokio::join!(self.process("kafka"), rest);
-        all([kafka, rest])
+        all([kafka, rest])?;
+        if infra_only { Ok(()) } else { self.see().await }
+    }
+
+    /// Starts OBI in mode `ebpf`, before the services: what they opened before it looks goes unseen, so those that run
+    /// start anew when OBI does. In other modes it is stopped.
+    async fn observe(&self) -> Result<()> {
+        let before = self.state.get().processes.get(obi::NAME).cloned();
+        if self.mesh.settings.telemetry.is_ebpf() {
+            self.process(obi::NAME).await?;
+        } else if before.is_some() {
+            control::stop(self.mesh, self.state, obi::NAME).await?;
+        }
+        let after = self.state.get().processes.get(obi::NAME).cloned();
+        if after.as_ref().is_some_and(|after| before.as_ref() != Some(after)) {
+            for service in SERVICES.iter().rev() {
+                control::stop(self.mesh, self.state, service.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until OBI has made a span of every service, in mode `ebpf`.
+    pub(crate) async fn see(&self) -> Result<()> {
+        let Some(recorded) = self.state.get().alive(obi::NAME).cloned() else { return Ok(()) };
+        let step = self.mesh.progress.step("obi sees", "sending requests");
+        match obi::watch::all_seen(self.mesh, &recorded, &step).await {
+            Ok(()) => {
+                step.done("a span of every service has arrived");
+                self.state.change(|state| state.seeing = Some(recorded.identity))
+            }
+            Err(err) => {
+                step.failed();
+                Err(err)
+            }
+        }
     }
 
     /// Reports every port that something else holds, before anything is started.
@@ -59,7 +95,7 @@ impl Start<'_> {
 
     async fn process(&self, name: &'static str) -> Result<()> {
         let step = self.mesh.progress.step(name, "starting");
-        match self.bring_up(name, &step).await {
+        match Box::pin(self.bring_up(name, &step)).await {
             Ok(how) => {
                 step.done(how);
                 Ok(())
@@ -76,6 +112,7 @@ impl Start<'_> {
             "postgres" => postgres::prepare(self.mesh, self.secrets, step).await?,
             "redis" => drop(self.mesh.home.create_server("redis")?),
             "kafka" => kafka::prepare(self.mesh, step).await?,
+            obi::NAME => obi::prepare(self.mesh, step).await?,
             _ => {}
         }
         step.doing("starting");

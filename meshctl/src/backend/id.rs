@@ -12,6 +12,11 @@ impl TraceId {
         let id = u128::from_be_bytes(bytes.try_into().ok()?);
         (id != 0).then_some(Self(id))
     }
+
+    /// An id that nobody has used before.
+    pub(crate) fn random() -> Self {
+        Self(rand::random::<u128>().max(1))
+    }
 }
 
 impl fmt::Display for TraceId {

@@ -13,7 +13,8 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, call, control, demo, down, foreground, launch, logs, output, ports, reset, services, signal, status, summary, up, verify,
+    backend, call, control, demo, doctor, down, foreground, launch, logs, obi, output, ports, reset, services, signal, status, summary, up,
+    verify,
 };
 
 /// Does what the command line says.
@@ -28,6 +29,10 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match command {
         Command::Up(args) => return start_mesh(&mut mesh, &args, &global).await,
         Command::Run(args) => return foreground::run(&mesh, &args.name, args.wrap.as_deref(), json).await,
+        Command::Doctor(args) => {
+            let mode = args.telemetry.as_ref().unwrap_or(&mesh.settings.telemetry.mode);
+            return doctor::run(&mesh, mode, json).await;
+        }
         Command::Down => stop_mesh(&mesh, json).await?,
         Command::Status => show_status(&mesh, json).await?,
         Command::Logs(args) => logs::show(&mesh.home, &args.name, args.follow, args.lines, json)?,
@@ -76,12 +81,11 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
         mesh.ports = reserved.ports.clone();
         Some(reserved)
     } else {
-        mesh.hold_ports(&state.get());
+        mesh.hold(&state.get());
         None
     };
-    if fresh {
-        state.change(|state| state.ephemeral = args.ephemeral_ports)?;
-    }
+    choose_telemetry(mesh, args).await?;
+    state.change(|state| record_choices(state, args, fresh))?;
     let secrets = Secrets::read_or_create(&mesh.home.secrets())?;
     let brought_up = tokio::select! {
         done = bring_up(mesh, &state, &secrets, args) => Some(done?),
@@ -104,6 +108,24 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
+/// `--telemetry` wins over what was chosen before and over the settings. Fails where OBI is asked for and cannot run.
+async fn choose_telemetry(mesh: &mut Mesh, args: &UpArgs) -> Result<()> {
+    if let Some(mode) = &args.telemetry {
+        mesh.settings.telemetry.mode.clone_from(mode);
+    }
+    if mesh.settings.telemetry.is_ebpf() && !args.infra_only { doctor::demand_ebpf(mesh).await } else { Ok(()) }
+}
+
+/// What was asked for holds until nothing runs any more.
+fn record_choices(state: &mut State, args: &UpArgs, fresh: bool) {
+    if fresh {
+        state.ephemeral = args.ephemeral_ports;
+    }
+    if fresh || args.telemetry.is_some() {
+        state.telemetry.clone_from(&args.telemetry);
+    }
+}
+
 async fn bring_up(mesh: &Mesh, state: &LockedState, secrets: &Secrets, args: &UpArgs) -> Result<Option<Trace>> {
     if let Err(err) = (Start { mesh, state, secrets }).all(args.infra_only).await {
         if state.get().any_alive() {
@@ -115,8 +137,8 @@ async fn bring_up(mesh: &Mesh, state: &LockedState, secrets: &Secrets, args: &Up
         return Ok(None);
     }
     let trace = demo::order(mesh, secrets).await?;
-    state.change(|state| state.trace_id = Some(trace.id().to_owned()))?;
-    Ok(Some(trace))
+    state.change(|state| state.trace_id = trace.as_ref().map(|trace| trace.id().to_owned()))?;
+    Ok(trace)
 }
 
 async fn interrupted(mesh: &Mesh, state: &LockedState, detach: bool) -> Result<ExitCode> {
@@ -166,7 +188,7 @@ fn in_order(asked: &Names) -> Vec<&'static str> {
 async fn start(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
     let secrets = up::secrets(mesh)?;
     let state = up::lock(mesh)?;
-    mesh.hold_ports(&state.get());
+    mesh.hold(&state.get());
     start_all(mesh, &state, &secrets, &in_order(asked)).await?;
     report(&state, asked, json)
 }
@@ -187,7 +209,7 @@ async fn start_all(mesh: &Mesh, state: &LockedState, secrets: &Secrets, names: &
             }
         }
     }
-    Ok(())
+    if names.contains(&obi::NAME) { (Start { mesh, state, secrets }).see().await } else { Ok(()) }
 }
 
 async fn stop(mesh: &Mesh, asked: &Names, json: bool) -> Result<()> {
@@ -202,7 +224,7 @@ async fn stop(mesh: &Mesh, asked: &Names, json: bool) -> Result<()> {
 async fn restart(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
     let secrets = up::secrets(mesh)?;
     let state = up::lock(mesh)?;
-    mesh.hold_ports(&state.get());
+    mesh.hold(&state.get());
     let ordered = in_order(asked);
     for name in ordered.iter().rev() {
         control::stop(mesh, &state, name).await?;

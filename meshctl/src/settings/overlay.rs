@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{ENV_PREFIX, Mistake};
+use super::{ENV_PREFIX, Mistake, Telemetry};
 use crate::services::SERVICES;
 
 fn mistake(key: impl Into<String>, value: &(impl ToString + ?Sized), allowed: impl Into<String>) -> Mistake {
@@ -170,7 +170,9 @@ pub(super) fn check(merged: &Table, mistakes: &mut Vec<Mistake>) {
     for (section, key, allowed, right) in [
         ("log", "format", "json or text", is_format as fn(&str) -> bool),
         ("log", "level", "trace, debug, info, warn, error, or a filter such as info,orders=debug", is_filled),
-        ("telemetry", "mode", "sdk or off", is_mode),
+        ("telemetry", "mode", "sdk, ebpf or off", is_mode),
+        ("runtime", "model", "auto, shared or thread-per-connection", is_model),
+        ("obi", "image", "the name of an image", is_filled),
         ("redis", "maxmemory", "a number with kb, mb or gb, such as 256mb", is_size),
         ("demo", "email", "an address with an @", is_email),
     ] {
@@ -199,7 +201,11 @@ fn is_format(value: &str) -> bool {
 }
 
 fn is_mode(value: &str) -> bool {
-    matches!(value, "sdk" | "off")
+    Telemetry::MODES.contains(&value)
+}
+
+fn is_model(value: &str) -> bool {
+    matches!(value, "auto" | "shared" | "thread-per-connection")
 }
 
 fn is_filled(value: &str) -> bool {

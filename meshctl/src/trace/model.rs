@@ -14,6 +14,7 @@ pub struct Trace {
     spans: Vec<Span>,
     places: HashMap<String, usize>,
     children: HashMap<String, Vec<usize>>,
+    caller: Option<String>,
 }
 
 /// One span. Times are microseconds, the start since the Unix epoch.
@@ -133,7 +134,9 @@ impl Trace {
                 children.entry(parent.clone()).or_default().push(place);
             }
         }
-        Self { id, spans, places, children }
+        let mut trace = Self { id, spans, places, children, caller: None };
+        trace.caller = trace.outside().map(str::to_owned);
+        trace
     }
 
     /// The trace id, 32 hex digits.
@@ -166,9 +169,25 @@ impl Trace {
         self.spans.iter().filter(|span| span.parent.is_none())
     }
 
-    /// Spans whose parent is not in the trace. The first span of a trace is one where the caller sent its own `traceparent`.
+    /// The id of the span outside the trace under which it begins, where the caller sent a `traceparent` of its own: the
+    /// missing parent of the first span, if that one serves a request and no span is without parent.
+    pub fn caller(&self) -> Option<&str> {
+        self.caller.as_deref()
+    }
+
+    fn outside(&self) -> Option<&str> {
+        let entry = self.spans.first().filter(|span| span.kind == Kind::Server && self.roots().next().is_none())?;
+        entry.parent.as_deref().filter(|parent| self.span(parent).is_none())
+    }
+
+    /// Whether the span's parent should be in the trace and is not. The caller's own span is none of ours.
+    pub fn is_orphan(&self, span: &Span) -> bool {
+        span.parent.is_some() && self.parent_of(span).is_none() && span.parent != self.caller
+    }
+
+    /// Spans whose parent is missing.
     pub fn orphans(&self) -> impl Iterator<Item = &Span> {
-        self.spans.iter().filter(|span| span.parent.is_some() && self.parent_of(span).is_none())
+        self.spans.iter().filter(|span| self.is_orphan(span))
     }
 
     /// Spans with an error status.

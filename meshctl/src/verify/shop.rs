@@ -8,6 +8,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::http::{Answer, Http};
 use crate::backend::id::TraceId;
+use crate::caller::{Caller, TRACEPARENT};
 
 /// How many products the orders are spread over, and how many lines the largest has.
 const PRODUCTS: usize = 20;
@@ -92,9 +93,9 @@ impl Shop {
     }
 
     async fn attempt(&self, turn: u64, token: &str) -> Sent {
-        let (trace, entry) = (random_trace(), format!("{:016x}", rand::random::<u64>().max(1)));
+        let caller = Caller::new();
         let mut headers = HeaderMap::new();
-        let values = [(header::AUTHORIZATION.as_str(), format!("Bearer {token}")), ("traceparent", format!("00-{trace}-{entry}-01"))];
+        let values = [(header::AUTHORIZATION.as_str(), format!("Bearer {token}")), (TRACEPARENT, caller.traceparent())];
         for (name, value) in values {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);
@@ -106,7 +107,7 @@ impl Shop {
             Ok(answer) => Outcome::Refused(answer.status.as_str().to_owned()),
             Err(err) => Outcome::Refused(format!("{err:#}")),
         };
-        Sent { trace, entry, ended: Instant::now(), outcome }
+        Sent { trace: caller.trace, entry: caller.span, ended: Instant::now(), outcome }
     }
 
     /// One to three neighbouring products, in the order of the catalogue, so that orders of one stock row queue up alike.
@@ -146,12 +147,4 @@ fn expect(answer: Answer, accepted: &[u16], what: &str) -> Result<Answer> {
         return Ok(answer);
     }
     bail!("{what}: the gateway answered {}: {}", answer.status, answer.text())
-}
-
-fn random_trace() -> TraceId {
-    loop {
-        if let Some(id) = TraceId::from_bytes(&rand::random::<[u8; 16]>()) {
-            return id;
-        }
-    }
 }

@@ -40,6 +40,18 @@ fn failures_and_orphans_are_marked_and_named() {
 }
 
 #[test]
+fn only_what_serves_a_caller_of_its_own_has_its_parent_outside() {
+    let orphans = |kind: Kind, second: &str| {
+        let first = Span { kind, ..span("1", Some("caller"), "gateway", "door") };
+        let trace = Trace::new("ab".repeat(16), vec![first, span("2", Some(second), "orders", "send")]);
+        trace.orphans().map(|span| span.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(orphans(Kind::Server, "caller"), Vec::<String>::new());
+    assert_eq!(orphans(Kind::Server, "lost"), ["2"]);
+    assert_eq!(orphans(Kind::Client, "1"), ["1"]);
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal() {
     let mut spans = vec![span("0", None, "gateway", "door")];
     for depth in 1..30 {

@@ -48,12 +48,7 @@ impl<'a> Builder<'a> {
             if !self.seen.insert(&span.id) {
                 continue;
             }
-            self.rows.push(Row {
-                span,
-                tree: branches(&lasts),
-                name: plain(short_name(span)),
-                orphan: span.parent.is_some() && self.trace.parent_of(span).is_none(),
-            });
+            self.rows.push(Row { span, tree: branches(&lasts), name: plain(short_name(span)), orphan: self.trace.is_orphan(span) });
             let children: Vec<_> = self.trace.children_of(span).filter(|child| !self.seen.contains(&*child.id)).collect();
             let count = children.len();
             for (place, child) in children.into_iter().enumerate().rev() {
