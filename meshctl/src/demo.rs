@@ -59,11 +59,16 @@ async fn send(what: &str, caller: &Caller, request: RequestBuilder, accepted: &[
     bail!("{what}: the gateway answered {status}: {}", response.text().await.unwrap_or_default())
 }
 
-async fn log_in(mesh: &Mesh, secrets: &Secrets) -> Result<String> {
-    let email = &mesh.settings.demo.email;
-    let user = json!({ "username": "demo", "email": email, "password": secrets.demo });
+/// Makes the demo user, unless there is one.
+pub(crate) async fn register(mesh: &Mesh, secrets: &Secrets) -> Result<()> {
+    let user = json!({ "username": "demo", "email": mesh.settings.demo.email, "password": secrets.demo });
     let request = mesh.http.post(api(mesh, "auth/register")).json(&user);
-    send("registering the demo user", &Caller::new(), request, &[201, 409]).await?;
+    send("registering the demo user", &Caller::new(), request, &[201, 409]).await.map(drop)
+}
+
+async fn log_in(mesh: &Mesh, secrets: &Secrets) -> Result<String> {
+    register(mesh, secrets).await?;
+    let email = &mesh.settings.demo.email;
     let login = json!({ "email": email, "password": secrets.demo });
     let request = mesh.http.post(api(mesh, "auth/login")).json(&login);
     let answer: Value = send("logging in as the demo user", &Caller::new(), request, &[200]).await?.json().await?;

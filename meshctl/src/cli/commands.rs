@@ -133,7 +133,11 @@ async fn bring_up(mesh: &Mesh, state: &LockedState, secrets: &Secrets, args: &Up
         }
         return Err(err);
     }
-    if args.infra_only || args.no_demo_order {
+    if args.infra_only {
+        return Ok(None);
+    }
+    if args.no_demo_order {
+        demo::register(mesh, secrets).await?;
         return Ok(None);
     }
     let trace = demo::order(mesh, secrets).await?;

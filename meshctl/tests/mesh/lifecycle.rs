@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::running::{Mesh, success};
+use crate::{
+    running::{Mesh, success},
+    truth::Truth,
+};
 
 /// With everything built, from stopped to the printed trace.
 const SECOND_START: Duration = Duration::from_secs(20);
@@ -46,4 +49,11 @@ fn the_second_start_prints_a_trace_in_time_and_down_leaves_no_process() {
     for pid in pids(&again) {
         assert!(is_gone(pid), "{pid} still runs");
     }
+}
+
+#[tokio::test]
+async fn without_a_demo_order_the_demo_user_is_there_all_the_same() {
+    let mesh = Mesh::start_with(&["--no-demo-order"], &[]);
+    assert!(!mesh.token().await.is_empty());
+    assert_eq!(Truth::of(&mesh).await.orders().await, 0);
 }

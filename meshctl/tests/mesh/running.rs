@@ -24,9 +24,15 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// Brings a mesh up with the given extra settings (`MESH_...`).
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(&[], settings)
+    }
+
+    /// The same with more arguments of `up`.
+    pub(crate) fn start_with(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mesh-{:08x}", rand::random::<u32>()));
         let mut mesh = Self { home, status: Value::Null, client: Client::builder().timeout(Duration::from_secs(20)).build().unwrap() };
         let mut command = mesh.command(&["up", "--detach", "--yes", "--ephemeral-ports", "--json"]);
+        command.args(arguments);
         let output = command.envs(settings.iter().copied()).output().unwrap();
         mesh.status = serde_json::from_slice(success(&output)).unwrap();
         mesh
