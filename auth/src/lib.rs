@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod metrics;
 mod password;
 mod service;
 mod session;
@@ -18,6 +19,7 @@ use proto::auth::auth_service_server::{AuthServiceServer, SERVICE_NAME};
 use tonic::service::Routes;
 
 pub use config::{Config, JwtConfig, PasswordConfig, SessionConfig};
+use metrics::{Counted, Visits};
 use password::Passwords;
 use service::Auth;
 use session::Sessions;
@@ -57,7 +59,7 @@ impl App {
     /// Where a client's settings are refused.
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, process, listener } = self;
-        let (pool, redis) = (Pool::new(&config.database, NAME)?, Redis::new(&config.redis)?);
+        let (pool, redis) = (Pool::new(&config.database, NAME, &process)?, Redis::new(&config.redis, NAME, &process)?);
         let relay = Relay::start(&config.relay, &config.kafka, pool.clone(), NAME, &process)?;
         process.readiness.require("postgres", move || {
             let pool = pool.clone();
@@ -69,12 +71,15 @@ impl App {
         });
         let passwords = Passwords::new(&config.password)?;
         let tokens = Tokens::new(&config.jwt);
+        let visits = Visits::register(&mut process.registry());
+        let owner = process.clone();
         let factory = move || {
             let (config, passwords, tokens, relay) = (config.clone(), passwords.clone(), tokens.clone(), relay.clone());
+            let (visits, process) = (visits.clone(), owner.clone());
             async move {
-                let pool = Pool::new(&config.database, NAME)?;
-                let sessions = Sessions::new(Redis::new(&config.redis)?, &config.session);
-                let service = Auth::new(pool, sessions, passwords, tokens, relay);
+                let pool = Pool::new(&config.database, NAME, &process)?;
+                let sessions = Sessions::new(Redis::new(&config.redis, NAME, &process)?, &config.session);
+                let service = Counted::new(Auth::new(pool, sessions, passwords, tokens, relay), visits);
                 Ok(Routes::new(AuthServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
             }
         };

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -48,20 +48,45 @@ impl Reachable {
     }
 }
 
+/// What became of the products that were looked up, since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Lookups {
+    /// Found.
+    pub(crate) hit: AtomicU64,
+    /// Found to be unknown.
+    pub(crate) hit_unknown: AtomicU64,
+    /// Not kept.
+    pub(crate) miss: AtomicU64,
+    /// Redis did not answer.
+    pub(crate) failed: AtomicU64,
+}
+
+impl Lookups {
+    fn note(&self, asked: usize, known: &Known, answered: bool) {
+        let unknown = known.values().filter(|product| product.is_none()).count();
+        let absent = asked - known.len();
+        let (miss, failed) = if answered { (absent, 0) } else { (0, absent) };
+        for (count, of) in [(&self.hit, known.len() - unknown), (&self.hit_unknown, unknown), (&self.miss, miss), (&self.failed, failed)] {
+            count.fetch_add(of as u64, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The products that are kept in Redis, each as JSON, and `null` for an id that is known to be unknown.
 #[derive(Clone)]
 pub(crate) struct Cache {
     redis: Redis,
     config: CacheConfig,
     reachable: Arc<Reachable>,
+    lookups: Arc<Lookups>,
 }
 
 impl Cache {
-    pub(crate) fn new(redis: Redis, config: &CacheConfig, reachable: Arc<Reachable>) -> Self {
-        Self { redis, config: config.clone(), reachable }
+    pub(crate) fn new(redis: Redis, config: &CacheConfig, reachable: Arc<Reachable>, lookups: Arc<Lookups>) -> Self {
+        Self { redis, config: config.clone(), reachable, lookups }
     }
 
-    /// What the cache knows about `ids`, in one round trip.
+    /// What the cache knows about `ids`, each named once, in one round trip.
     pub(crate) async fn get(&self, ids: &[Uuid]) -> Known {
         let mut keys = cmd("MGET");
         for id in ids {
@@ -70,7 +95,10 @@ impl Cache {
         let found: Option<Vec<Option<String>>> = self.reachable.note(self.ask(async |redis| keys.query_async(redis).await).await);
         // an entry of another form, as another release may write, is no entry
         let read = |(id, text): (&Uuid, Option<String>)| text.and_then(|text| Some((*id, serde_json::from_str(&text).ok()?)));
-        ids.iter().zip(found.unwrap_or_default()).filter_map(read).collect()
+        let answered = found.is_some();
+        let known = ids.iter().zip(found.unwrap_or_default()).filter_map(read).collect();
+        self.lookups.note(ids.len(), &known, answered);
+        known
     }
 
     /// Keeps what was loaded, in one round trip.

@@ -9,6 +9,7 @@ mod catalog;
 mod config;
 mod error;
 mod flight;
+mod metrics;
 mod product;
 mod service;
 mod store;
@@ -23,7 +24,7 @@ use db::pool::Pool;
 use proto::catalog::product_service_server::{self, ProductServiceServer};
 use tonic::service::Routes;
 
-use cache::{Cache, Reachable};
+use cache::{Cache, Lookups, Reachable};
 use catalog::Catalog;
 pub use config::{CacheConfig, Config};
 use flight::Flights;
@@ -62,17 +63,20 @@ impl App {
     /// Where a client's settings are refused.
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, process, listener, .. } = self;
-        let pool = Pool::new(&config.database, NAME)?;
+        let pool = Pool::new(&config.database, NAME, &process)?;
         process.readiness.require("postgres", move || {
             let pool = pool.clone();
             async move { pool.ping().await.map_err(|error| error.to_string()) }
         });
-        let (flights, reachable) = (Flights::default(), Arc::new(Reachable::default()));
+        let (flights, reachable, lookups) = (Flights::default(), Arc::new(Reachable::default()), Arc::new(Lookups::default()));
+        metrics::register(&mut process.registry(), Arc::clone(&lookups));
+        let owner = process.clone();
         let factory = move || {
-            let (config, flights, reachable) = (config.clone(), flights.clone(), Arc::clone(&reachable));
+            let (config, flights, process) = (config.clone(), flights.clone(), owner.clone());
+            let (reachable, lookups) = (Arc::clone(&reachable), Arc::clone(&lookups));
             async move {
-                let cache = Cache::new(Redis::new(&config.redis)?, &config.cache, reachable);
-                let catalog = Catalog::new(Pool::new(&config.database, NAME)?, cache, flights);
+                let cache = Cache::new(Redis::new(&config.redis, NAME, &process)?, &config.cache, reachable, lookups);
+                let catalog = Catalog::new(Pool::new(&config.database, NAME, &process)?, cache, flights);
                 Ok(Routes::new(ProductServiceServer::new(Products::new(catalog)).max_decoding_message_size(grpc::MAX_MESSAGE)))
             }
         };

@@ -1,6 +1,8 @@
-//! The admin port: `/livez`, `/readyz` (Kubernetes' names) and `/metrics` (OpenMetrics).
+//! The admin port: `/livez`, `/readyz` (Kubernetes' names), `/metrics` (OpenMetrics) and `/log-level`.
 
-use std::{net::TcpListener, sync::PoisonError};
+mod log_level;
+
+use std::net::TcpListener;
 
 use axum::{
     Router,
@@ -10,17 +12,19 @@ use axum::{
     routing::get,
 };
 use prometheus_client::encoding::text::encode;
+use telemetry::logs::LogConfig;
 
 use crate::Process;
 
 /// Serves until the process stops.
-pub(crate) async fn serve(listener: TcpListener, process: Process) -> std::io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, process: Process, log: LogConfig) -> std::io::Result<()> {
     let shutdown = process.shutdown.clone();
     let app = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(process);
+        .with_state(process)
+        .merge(log_level::routes(&log));
     axum::serve(tokio::net::TcpListener::from_std(listener)?, app).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
 }
 
@@ -38,8 +42,7 @@ async fn ready(State(process): State<Process>) -> Response {
 
 async fn metrics(State(process): State<Process>) -> Response {
     let mut text = String::new();
-    let registry = process.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-    match encode(&mut text, &registry) {
+    match encode(&mut text, &process.registry()) {
         Ok(()) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -53,7 +53,7 @@ impl Common {
     /// See [`ServiceConfig::check`].
     pub fn check(&self, problems: &mut Problems) {
         if let Err(error) = self.log.filter() {
-            problems.add("log.level", &self.log.level, &format!("a level or a list of target=level ({error})"));
+            problems.add("log.level", &self.log.level, &format!("{} ({error})", telemetry::logs::ALLOWED));
         }
         self.runtime.check(problems);
         let telemetry = &self.telemetry;

@@ -1,6 +1,6 @@
 //! A service's `main`.
 
-use std::{path::PathBuf, process::ExitCode, sync::PoisonError};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 use prometheus_client::metrics::info::Info;
@@ -54,7 +54,7 @@ where
         let telemetry = telemetry::start(&config.common().telemetry, name)?;
         watch_signals(&process)?;
         let address = config.common().admin.address;
-        spawn(admin::serve(listen("admin.address", address)?, process.clone()));
+        spawn(admin::serve(listen("admin.address", address)?, process.clone(), config.common().log.clone()));
         tracing::info!(admin = %address, "starting");
         let result = service(config, process.clone()).await;
         process.shutdown.cancel();
@@ -88,7 +88,7 @@ fn watch_signals(process: &Process) -> std::io::Result<()> {
 
 fn register(process: &Process, telemetry: &TelemetryConfig) {
     let info = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    let mut registry = process.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut registry = process.registry();
     telemetry::metrics::register(&mut registry, telemetry);
     registry.register("throughline_build", "The running build", info);
 }

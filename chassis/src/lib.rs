@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod http;
 mod launch;
 mod listen;
+pub mod pools;
 mod process;
 pub mod redis;
 pub mod runtime;

@@ -1,6 +1,6 @@
 //! What a service shares with the process that it runs in.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{
     FutureExt,
@@ -11,7 +11,7 @@ use telemetry::Mode;
 use tokio::time::{Duration, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{runtime::RuntimeConfig, spawn};
+use crate::{pools::Pools, runtime::RuntimeConfig, spawn};
 
 type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -24,6 +24,7 @@ pub struct Process {
     pub readiness: Readiness,
     /// What `/metrics` shows.
     pub metrics: Arc<Mutex<Registry>>,
+    pub(crate) pools: Pools,
     runtime: RuntimeConfig,
     mode: Mode,
     background: TaskTracker,
@@ -37,6 +38,11 @@ impl Process {
     /// with all defaults.)
     pub fn new(runtime: RuntimeConfig, mode: Mode) -> Self {
         Self { runtime, mode, ..Self::default() }
+    }
+
+    /// [`Process::metrics`], locked: to register something.
+    pub fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The limits of a thread per connection, where that is how the servers serve.

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use telemetry::redis::RedisSpans;
 
 use crate::{
-    StartError,
+    Process, StartError,
     config::{Problems, Secret},
+    pools::WatchedPool,
 };
 
 /// The `redis` table of a service's configuration.
@@ -82,7 +83,7 @@ impl From<RedisError> for RedisUnavailable {
 /// A pool. Cheap to clone.
 #[derive(Clone)]
 pub struct Redis {
-    pool: bb8::Pool<Manager>,
+    pool: Arc<WatchedPool<Manager>>,
     rest: Arc<Rest>,
 }
 
@@ -108,11 +109,11 @@ impl Rest {
 }
 
 impl Redis {
-    /// A pool whose connections are opened when first needed. Make one on each serving runtime.
+    /// A pool whose connections are opened when first needed, shown as `OWNER/redis`. Make one on each serving runtime.
     ///
     /// # Errors
     /// Where the URL is none.
-    pub fn new(config: &RedisConfig) -> Result<Self, StartError> {
+    pub fn new(config: &RedisConfig, owner: &str, process: &Process) -> Result<Self, StartError> {
         let info = config.url.expose().into_connection_info()?;
         let (host, port) = match info.addr() {
             ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
@@ -133,7 +134,7 @@ impl Redis {
             .connection_timeout(Duration::from_millis(config.connect_timeout_ms))
             .test_on_check_out(false)
             .build_unchecked(manager);
-        Ok(Self { pool, rest })
+        Ok(Self { pool: WatchedPool::new(pool, format!("{owner}/redis"), process), rest })
     }
 
     /// A connection, to be used for as long as one likes.

@@ -1,4 +1,4 @@
-//! For tests only: waiting for a condition, and a TCP proxy in front of a server that others use too, so that a test can
+//! For tests only: waiting for a condition, reading a metric, and a TCP proxy in front of a server that others use too, so that a test can
 //! stop or pause it for itself alone. Nothing here returns an error: a test that has no proxy panics and says why.
 #![allow(clippy::panic, reason = "called from tests, where a panic is the report")]
 
@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_client::encoding::text::encode;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -14,7 +15,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::spawn;
+use crate::{Process, spawn};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
@@ -29,6 +30,17 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// The value of a series, named as `/metrics` writes it: `name{label="value"}`. None where it is not shown.
+///
+/// # Panics
+/// Where the registry cannot be written or a value is no number.
+pub fn metric(process: &Process, series: &str) -> Option<f64> {
+    let mut text = String::new();
+    encode(&mut text, &process.registry()).unwrap_or_else(|error| panic!("metrics that cannot be written: {error}"));
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    Some(value.parse().unwrap_or_else(|error| panic!("{series} is {value:?}: {error}")))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

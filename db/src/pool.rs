@@ -1,10 +1,11 @@
 //! Connections to Postgres: a bb8 pool of diesel-async connections with every timeout set and a span per statement.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{
-    StartError,
+    Process, StartError,
     config::{Problems, Secret},
+    pools::WatchedPool,
 };
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{
@@ -79,17 +80,17 @@ type Manager = AsyncDieselConnectionManager<AsyncPgConnection>;
 /// A pool. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    inner: bb8::Pool<Manager>,
+    inner: Arc<WatchedPool<Manager>>,
     work_timeout: Duration,
 }
 
 impl Pool {
-    /// A pool whose connections are opened when first needed and show as `application_name` in `pg_stat_activity`. Make
-    /// one on each serving runtime.
+    /// A pool whose connections are opened when first needed and show as `application_name` in `pg_stat_activity` and
+    /// `application_name/postgresql` in the metrics of `process`. Make one on each serving runtime.
     ///
     /// # Errors
     /// Where the URL is none.
-    pub fn new(config: &DatabaseConfig, application_name: &str) -> Result<Self, StartError> {
+    pub fn new(config: &DatabaseConfig, application_name: &str, process: &Process) -> Result<Self, StartError> {
         let settings = connection_settings(config, application_name)?;
         let mut manager = ManagerConfig::default();
         // a round trip at each checkout buys nothing: `get` sees closed connections, and any may close a moment later
@@ -100,6 +101,7 @@ impl Pool {
             .connection_timeout(Duration::from_millis(config.acquire_timeout_ms))
             .test_on_check_out(false)
             .build_unchecked(AsyncDieselConnectionManager::new_with_config(config.url.expose(), manager));
+        let inner = WatchedPool::new(inner, format!("{application_name}/postgresql"), process);
         Ok(Self { inner, work_timeout: Duration::from_millis(config.work_timeout_ms) })
     }
 
@@ -122,7 +124,7 @@ impl Pool {
     /// # Errors
     /// [`DatabaseUnavailable`]
     pub async fn dedicated(&self) -> Result<AsyncPgConnection, DatabaseUnavailable> {
-        self.inner.dedicated_connection().await.map_err(|error| DatabaseUnavailable(error.to_string()))
+        self.inner.dedicated().await.map_err(|error| DatabaseUnavailable(error.to_string()))
     }
 
     /// Awaits a unit of work for at most `database.work_timeout_ms`: a server that hangs must not hang us. A connection in

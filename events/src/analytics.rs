@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    consumer::{self, HandleError, Handler, Record},
+    consumer::{self, HandleError, Handled, Handler, Record},
     contract::{OrderChange, OrderRecorded, UserCreated, UserLoggedIn},
     effects,
     envelope::{Envelope, Event},
@@ -73,8 +73,8 @@ impl ServiceConfig for Config {
 /// # Errors
 /// Where a client cannot be made.
 pub async fn run(config: Config, process: Process) -> Result<(), StartError> {
-    let handler =
-        Analytics { pool: Pool::new(&config.database, NAME)?, redis: Redis::new(&config.redis)?, leaderboard_key: config.leaderboard_key };
+    let (pool, redis) = (Pool::new(&config.database, NAME, &process)?, Redis::new(&config.redis, NAME, &process)?);
+    let handler = Analytics { pool, redis, leaderboard_key: config.leaderboard_key };
     consumer::run(&config.kafka, NAME, &[OrderRecorded::TOPIC, UserCreated::TOPIC], handler, &process).await
 }
 
@@ -85,15 +85,16 @@ struct Analytics {
 }
 
 impl Handler for Analytics {
-    async fn handle(&self, record: &Record) -> Result<(), HandleError> {
+    async fn handle(&self, record: &Record) -> Result<Handled, HandleError> {
         let effect = Effect::of(record)?;
         let mut connection = self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                if effects::claim(connection, NAME, effect.event_id()).await? {
-                    self.apply(connection, &effect).await?;
+                if !effects::claim(connection, NAME, effect.event_id()).await? {
+                    return Ok(Handled::Before);
                 }
-                Ok(())
+                self.apply(connection, &effect).await?;
+                Ok(Handled::Now)
             })
             .await
     }

@@ -6,6 +6,7 @@
 mod attempt;
 mod batch;
 mod group;
+mod metrics;
 mod record;
 
 use std::{
@@ -22,7 +23,8 @@ use crate::{kafka::KafkaConfig, producer::Producer};
 use attempt::Attempts;
 use batch::Batch;
 use group::Group;
-pub use record::{HandleError, Record};
+use metrics::{Lag, Tally};
+pub use record::{HandleError, Handled, Record};
 
 /// How long a batch may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -32,7 +34,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// What a service does with a record.
 pub trait Handler: Send + Sync + 'static {
     /// Has the record's effect, exactly once however often it is called.
-    fn handle(&self, record: &Record) -> impl Future<Output = Result<(), HandleError>> + Send;
+    fn handle(&self, record: &Record) -> impl Future<Output = Result<Handled, HandleError>> + Send;
 }
 
 /// Reads `topics` as the consumer group `group` until the process stops.
@@ -46,14 +48,16 @@ pub async fn run<H: Handler>(
     handler: H,
     process: &Process,
 ) -> Result<(), StartError> {
-    let consumer = Group::join(config, group, topics)?;
+    let topics: Vec<String> = topics.iter().map(|topic| config.named(topic)).collect();
+    let consumer = Group::join(config, group, &topics, Lag::register(process, group))?;
     let assigned = consumer.assigned();
     process.readiness.require("kafka", move || {
         let assigned = assigned.load(Ordering::Acquire);
         async move { if assigned { Ok(()) } else { Err("no partition is assigned".into()) } }
     });
     let producer = Producer::new(config, &format!("{group}-dlq"))?;
-    let attempts = Arc::new(Attempts::new(config, group, handler, producer.clone(), process.shutdown.clone()));
+    let tally = Tally::register(process, group, &topics);
+    let attempts = Arc::new(Attempts::new(config, group, tally, handler, producer.clone(), process.shutdown.clone()));
     let mut pause = PAUSE.0;
     while let Some(batch) = next_batch(&consumer, config, process).await {
         let batch = Arc::new(batch);

@@ -8,7 +8,7 @@ use chassis::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    consumer::{self, HandleError, Handler, Record},
+    consumer::{self, HandleError, Handled, Handler, Record},
     contract::{NotificationRequested, OrderCancelled, OrderChange, OrderPlaced, OrderRecorded, OrderUpdated},
     envelope::{Envelope, Event},
     kafka::KafkaConfig,
@@ -60,22 +60,23 @@ struct Dispatch {
 }
 
 impl Handler for Dispatch {
-    async fn handle(&self, record: &Record) -> Result<(), HandleError> {
+    async fn handle(&self, record: &Record) -> Result<Handled, HandleError> {
         match record.event_type()?.as_str() {
             OrderPlaced::TYPE => {
                 let event = record.decode::<OrderPlaced>()?;
-                self.send(&event, placed_notice(&event.data), Some(placed_fact(&event.data))).await
+                self.send(&event, placed_notice(&event.data), Some(placed_fact(&event.data))).await?;
             }
             OrderUpdated::TYPE => {
                 let event = record.decode::<OrderUpdated>()?;
-                self.send(&event, updated_notice(&event.data), None).await
+                self.send(&event, updated_notice(&event.data), None).await?;
             }
             OrderCancelled::TYPE => {
                 let event = record.decode::<OrderCancelled>()?;
-                self.send(&event, cancelled_notice(&event.data), Some(cancelled_fact(&event.data))).await
+                self.send(&event, cancelled_notice(&event.data), Some(cancelled_fact(&event.data))).await?;
             }
-            other => Err(HandleError::Permanent(format!("event_type {other} is unknown here"))),
+            other => return Err(HandleError::Permanent(format!("event_type {other} is unknown here"))),
         }
+        Ok(Handled::Now)
     }
 }
 

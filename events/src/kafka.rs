@@ -22,6 +22,8 @@ pub struct KafkaConfig {
     pub batch_size: usize,
     /// Keys whose records a consumer handles at the same time.
     pub concurrency: usize,
+    /// Milliseconds between looks at how far a consumer lags behind, for the metrics.
+    pub statistics_interval_ms: u64,
     /// Milliseconds before each repeat of a record that failed; their number is that of the repeats.
     pub retry_delays_ms: Vec<u64>,
 }
@@ -36,6 +38,7 @@ impl Default for KafkaConfig {
             session_timeout_ms: 30_000,
             batch_size: 500,
             concurrency: 16,
+            statistics_interval_ms: 5_000,
             retry_delays_ms: vec![100, 400, 900],
         }
     }
@@ -57,6 +60,9 @@ impl KafkaConfig {
         }
         if !(1..=1_000).contains(&self.concurrency) {
             problems.add("kafka.concurrency", &self.concurrency, "1 to 1000");
+        }
+        if !(100..=60_000).contains(&self.statistics_interval_ms) {
+            problems.add("kafka.statistics_interval_ms", &self.statistics_interval_ms, "100 to 60000");
         }
         if !(6_000..=300_000).contains(&self.session_timeout_ms) {
             problems.add("kafka.session_timeout_ms", &self.session_timeout_ms, "6000 to 300000");

@@ -11,7 +11,7 @@ use diesel_async::AsyncConnection;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    consumer::{self, HandleError, Handler, Record},
+    consumer::{self, HandleError, Handled, Handler, Record},
     contract::NotificationRequested,
     effects,
     envelope::Event,
@@ -66,7 +66,7 @@ impl ServiceConfig for Config {
 /// # Errors
 /// Where the mail transport cannot be made or librdkafka refuses the settings.
 pub async fn run(config: Config, process: Process) -> Result<(), StartError> {
-    let handler = Notification { pool: Pool::new(&config.database, NAME)?, mailer: Mailer::new(&config.mail)? };
+    let handler = Notification { pool: Pool::new(&config.database, NAME, &process)?, mailer: Mailer::new(&config.mail)? };
     consumer::run(&config.kafka, NAME, &[NotificationRequested::TOPIC], handler, &process).await
 }
 
@@ -76,17 +76,18 @@ struct Notification {
 }
 
 impl Handler for Notification {
-    async fn handle(&self, record: &Record) -> Result<(), HandleError> {
+    async fn handle(&self, record: &Record) -> Result<Handled, HandleError> {
         let event = record.decode::<NotificationRequested>()?;
         let mail = mail::compose(&self.mailer.sender, event.event_id, &event.data)?;
         let mut connection = self.pool.get().await?;
         // the mail goes out between claim and commit: a crash there repeats the mail, under the same Message-ID
         connection
             .transaction(async |connection| {
-                if effects::claim(connection, NAME, event.event_id).await? {
-                    self.mailer.send(mail).await?;
+                if !effects::claim(connection, NAME, event.event_id).await? {
+                    return Ok(Handled::Before);
                 }
-                Ok(())
+                self.mailer.send(mail).await?;
+                Ok(Handled::Now)
             })
             .await
     }

@@ -4,6 +4,7 @@
 //! key at the same time. A request only wakes it; what a crash leaves behind is found by the next sweep. A row goes when
 //! Kafka has acknowledged its record, so that a crash in between repeats the record, with the same event id.
 
+mod metrics;
 mod rows;
 
 use std::{sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use crate::{
     outbox::SHARDS,
     producer::{Producer, SendError, event_headers},
 };
+use metrics::{Depth, Records};
 use rows::Row;
 
 /// The `relay` table of a service's configuration.
@@ -31,19 +33,23 @@ pub struct RelayConfig {
     pub sweep_interval_ms: u64,
     /// Rows that are on their way at the same time.
     pub batch_size: i64,
+    /// Milliseconds between looks at how much stands in the outbox, for the metrics.
+    pub depth_interval_ms: u64,
 }
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        Self { sweep_interval_ms: 1_000, batch_size: 500 }
+        Self { sweep_interval_ms: 1_000, batch_size: 500, depth_interval_ms: 5_000 }
     }
 }
 
 impl RelayConfig {
     /// See [`chassis::config::ServiceConfig::check`].
     pub fn check(&self, problems: &mut Problems) {
-        if !(10..=3_600_000).contains(&self.sweep_interval_ms) {
-            problems.add("relay.sweep_interval_ms", &self.sweep_interval_ms, "10 to 3600000");
+        for (key, value) in [("relay.sweep_interval_ms", self.sweep_interval_ms), ("relay.depth_interval_ms", self.depth_interval_ms)] {
+            if !(10..=3_600_000).contains(&value) {
+                problems.add(key, &value, "10 to 3600000");
+            }
         }
         if !(1..=10_000).contains(&self.batch_size) {
             problems.add("relay.batch_size", &self.batch_size, "1 to 10000");
@@ -81,6 +87,7 @@ pub struct Relay {
     producer: Producer,
     process: Process,
     wake: Arc<Notify>,
+    records: Records,
 }
 
 impl Relay {
@@ -103,7 +110,9 @@ impl Relay {
             producer: Producer::new(kafka, &format!("{schema}-relay"))?,
             process: process.clone(),
             wake: Arc::clone(&handle.0),
+            records: Records::register(process),
         };
+        Depth::watch(Duration::from_millis(config.depth_interval_ms), relay.pool.clone(), schema, process);
         process.background(async move { relay.run().await });
         Ok(handle)
     }
@@ -169,8 +178,14 @@ impl Relay {
         let mut result = Ok(());
         for outcome in join_all(sends).await {
             match outcome {
-                Ok(id) => sent.push(id),
-                Err(error) => result = result.and(Err(error)),
+                Ok(id) => {
+                    self.records.published();
+                    sent.push(id);
+                }
+                Err(error) => {
+                    self.records.failed();
+                    result = result.and(Err(error));
+                }
             }
         }
         (sent, result)

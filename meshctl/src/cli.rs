@@ -54,6 +54,8 @@ enum Command {
     Status,
     /// Print the log of a process
     Logs(LogsArgs),
+    /// Show what a service logs, or change it while it runs
+    LogLevel(LogLevelArgs),
     /// Stop processes and start them again
     Restart(Names),
     /// Stop processes; the rest goes on
@@ -131,6 +133,15 @@ struct LogsArgs {
     /// How many of the last lines
     #[arg(long, short = 'n', default_value_t = 100)]
     lines: usize,
+}
+
+#[derive(Debug, Args)]
+struct LogLevelArgs {
+    /// A service
+    #[arg(value_name = "SERVICE", value_parser = services())]
+    name: String,
+    /// off, error, warn, info, debug or trace, or a list such as info,orders=debug; holds until the service ends
+    level: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod foreground;
 mod home;
 mod kafka;
 mod launch;
+mod log_level;
 mod logs;
 mod machine;
 mod mesh;

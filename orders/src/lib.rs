@@ -4,6 +4,7 @@
 mod catalog;
 mod config;
 mod error;
+mod metrics;
 mod order;
 mod service;
 mod store;
@@ -18,6 +19,7 @@ use tonic::service::Routes;
 
 use catalog::Catalog;
 pub use config::{Config, UpstreamConfig};
+use metrics::{Counted, Sales};
 use service::Orders;
 
 /// Name of the service, of its Postgres schema and of its connections.
@@ -54,18 +56,20 @@ impl App {
     /// Where a client's settings are refused.
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, process, listener } = self;
-        let pool = Pool::new(&config.database, NAME)?;
+        let pool = Pool::new(&config.database, NAME, &process)?;
         let relay = Relay::start(&config.relay, &config.kafka, pool.clone(), NAME, &process)?;
         process.readiness.require("postgres", move || {
             let pool = pool.clone();
             async move { pool.ping().await.map_err(|error| error.to_string()) }
         });
+        let sales = Sales::register(&mut process.registry());
+        let owner = process.clone();
         let factory = move || {
-            let (config, relay) = (config.clone(), relay.clone());
+            let (config, relay, sales, process) = (config.clone(), relay.clone(), sales.clone(), owner.clone());
             async move {
-                let pool = Pool::new(&config.database, NAME)?;
+                let pool = Pool::new(&config.database, NAME, &process)?;
                 let catalog = Catalog::new(&config.upstream)?;
-                let service = Orders::new(pool, catalog, relay);
+                let service = Counted::new(Orders::new(pool, catalog, relay), sales);
                 Ok(Routes::new(OrderServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
             }
         };

@@ -8,6 +8,7 @@
 
 mod batches;
 mod caching;
+mod counting;
 mod flights;
 mod outages;
 mod pages;

@@ -8,7 +8,7 @@ use telemetry::kafka::{ProcessSpan, ReadFrom};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{HandleError, Handler, Record};
+use super::{HandleError, Handled, Handler, Record, metrics::Tally};
 use crate::{dlq, kafka::KafkaConfig, producer::Producer};
 
 /// Share of a delay by which chance makes it shorter or longer.
@@ -16,6 +16,7 @@ const JITTER: f64 = 0.2;
 
 pub(super) struct Attempts<H> {
     group: &'static str,
+    tally: Tally,
     delays: Vec<Duration>,
     handler: H,
     producer: Producer,
@@ -23,9 +24,16 @@ pub(super) struct Attempts<H> {
 }
 
 impl<H: Handler> Attempts<H> {
-    pub(super) fn new(config: &KafkaConfig, group: &'static str, handler: H, producer: Producer, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(
+        config: &KafkaConfig,
+        group: &'static str,
+        tally: Tally,
+        handler: H,
+        producer: Producer,
+        shutdown: CancellationToken,
+    ) -> Self {
         let delays = config.retry_delays_ms.iter().copied().map(Duration::from_millis).collect();
-        Self { group, delays, handler, producer, shutdown }
+        Self { group, tally, delays, handler, producer, shutdown }
     }
 
     /// True where the record is done with: handled, or acknowledged as a dead letter.
@@ -49,7 +57,12 @@ impl<H: Handler> Attempts<H> {
             // the call within as well: it may panic before there is a future
             let result = AssertUnwindSafe(async { self.handler.handle(record).await }).catch_unwind().await;
             let error = match result {
-                Ok(Ok(())) => return (true, None),
+                Ok(Ok(handled)) => {
+                    if handled == Handled::Before {
+                        self.tally.duplicate(&record.topic);
+                    }
+                    return (true, None);
+                }
                 Ok(Err(error)) => error,
                 Err(_) => HandleError::Permanent("the handler panicked".into()),
             };
@@ -64,6 +77,7 @@ impl<H: Handler> Attempts<H> {
                     if !self.rest(*delay).await {
                         return (false, Some(error));
                     }
+                    self.tally.retry(&record.topic);
                 }
                 _ => return (self.bury(record, &error, attempts).await, Some(error)),
             }
@@ -83,6 +97,7 @@ impl<H: Handler> Attempts<H> {
         let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
         match dlq::send(&self.producer, record, self.group, error, attempts).await {
             Ok(()) => {
+                self.tally.dead_letter(topic);
                 tracing::error!(%error, topic, partition, offset, attempts, "dead letter");
                 true
             }

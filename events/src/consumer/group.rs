@@ -9,27 +9,34 @@ use std::{
 };
 
 use ::kafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, Offset, Statistics, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, MessageStream, Rebalance, StreamConsumer},
     error::KafkaResult,
 };
 use chassis::spawn_blocking;
 
-use super::batch::Offsets;
+use super::{batch::Offsets, metrics::Lag};
 use crate::kafka::KafkaConfig;
 
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Notes whether partitions are assigned.
-pub(super) struct Assignment(Arc<AtomicBool>);
+/// Notes whether partitions are assigned, and how far behind they are.
+pub(super) struct Assignment {
+    assigned: Arc<AtomicBool>,
+    lag: Lag,
+}
 
-impl ClientContext for Assignment {}
+impl ClientContext for Assignment {
+    fn stats(&self, statistics: Statistics) {
+        self.lag.note(&statistics);
+    }
+}
 
 impl ConsumerContext for Assignment {
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, _: &Rebalance<'_>) {
         let count = consumer.assignment().map(|list| list.count()).unwrap_or_default();
         tracing::info!(partitions = count, "kafka assignment");
-        self.0.store(count > 0, Ordering::Release);
+        self.assigned.store(count > 0, Ordering::Release);
     }
 }
 
@@ -39,7 +46,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn join(config: &KafkaConfig, group: &str, topics: &[&str]) -> KafkaResult<Self> {
+    pub(super) fn join(config: &KafkaConfig, group: &str, topics: &[String], lag: Lag) -> KafkaResult<Self> {
         let assigned = Arc::new(AtomicBool::new(false));
         let consumer: StreamConsumer<Assignment> = config
             .client(group)
@@ -51,9 +58,9 @@ impl Group {
             .set("heartbeat.interval.ms", (config.session_timeout_ms / 10).to_string())
             // a record should not wait for company
             .set("fetch.wait.max.ms", "100")
-            .create_with_context(Assignment(Arc::clone(&assigned)))?;
-        let names: Vec<String> = topics.iter().map(|topic| config.named(topic)).collect();
-        consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+            .set("statistics.interval.ms", config.statistics_interval_ms.to_string())
+            .create_with_context(Assignment { assigned: Arc::clone(&assigned), lag })?;
+        consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Self { consumer: Arc::new(consumer), assigned })
     }
 

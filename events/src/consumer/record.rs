@@ -70,6 +70,15 @@ impl Record {
     }
 }
 
+/// How a record was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// It has its effect now, or asked for none.
+    Now,
+    /// It had its effect before: a duplicate, of which nothing came.
+    Before,
+}
+
 /// Why a record was not handled, which decides what comes next.
 #[derive(Debug, thiserror::Error)]
 pub enum HandleError {

@@ -2,11 +2,12 @@
 
 use diesel::{
     QueryResult, QueryableByName, sql_query,
-    sql_types::{Array, BigInt, Nullable, SmallInt, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Double, Nullable, SmallInt, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::metrics::Backlog;
 use crate::outbox::SHARDS;
 
 #[derive(Debug, QueryableByName)]
@@ -57,6 +58,24 @@ pub(super) async fn oldest(connection: &mut AsyncPgConnection, schema: &str, lea
     .bind::<BigInt, _>(limit)
     .load(connection)
     .await
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+    #[diesel(sql_type = Double)]
+    oldest_age: f64,
+}
+
+/// All rows, whoever has their leases.
+pub(super) async fn backlog(connection: &mut AsyncPgConnection, schema: &str) -> QueryResult<Backlog> {
+    let count: Count = sql_query(format!(
+        "SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_age FROM {schema}.outbox"
+    ))
+    .get_result(connection)
+    .await?;
+    Ok(Backlog { rows: count.rows, oldest_age: count.oldest_age })
 }
 
 pub(super) async fn delete(connection: &mut AsyncPgConnection, schema: &str, ids: &[i64]) -> QueryResult<()> {

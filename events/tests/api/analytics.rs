@@ -53,7 +53,7 @@ impl Analytics {
             leaderboard_key: key.clone(),
         };
         let running = Running::start(|process| analytics::run(config, process));
-        Self { database, topics, redis: Redis::new(&redis).unwrap(), key, running }
+        Self { database, topics, redis: Redis::new(&redis, "test", &chassis::Process::default()).unwrap(), key, running }
     }
 
     async fn tell<T: Event>(&self, event: &Envelope<T>, key: &str) {
@@ -184,5 +184,8 @@ async fn registrations_and_logins_are_counted_by_day() {
     analytics.drained().await;
     let days: Vec<(NaiveDate, i64, i64)> = daily_users::table.load(&mut analytics.connection().await).await.unwrap();
     assert_eq!(days, [(noon().date_naive(), 1, 3)]);
+    let topic = analytics.topics.config().named("user-events");
+    let labels = format!("messaging_consumer_group_name=\"{NAME}\",messaging_destination_name=\"{topic}\"");
+    assert_eq!(analytics.running.metric(&format!("throughline_consumer_duplicates_total{{{labels}}}")), Some(4.0));
     analytics.finish().await;
 }

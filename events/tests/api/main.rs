@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
 mod analytics;
+mod counting;
 mod dead_letters;
 mod dispatch;
 mod groups;

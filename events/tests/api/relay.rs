@@ -22,21 +22,21 @@ use crate::{
     sample::{TRACEPARENT, headers, item, placed},
 };
 
-const NEVER: RelayConfig = RelayConfig { sweep_interval_ms: 3_600_000, batch_size: 500 };
-const OFTEN: RelayConfig = RelayConfig { sweep_interval_ms: 20, batch_size: 500 };
+const NEVER: RelayConfig = RelayConfig { sweep_interval_ms: 3_600_000, batch_size: 500, depth_interval_ms: 50 };
+pub(crate) const OFTEN: RelayConfig = RelayConfig { sweep_interval_ms: 20, ..NEVER };
 
-struct Replica {
-    process: Process,
+pub(crate) struct Replica {
+    pub(crate) process: Process,
     handle: RelayHandle,
 }
 
 impl Replica {
     /// `name` is that of its connections.
-    fn start(config: &RelayConfig, kafka: &KafkaConfig, url: &str, name: &str) -> Self {
+    pub(crate) fn start(config: &RelayConfig, kafka: &KafkaConfig, url: &str, name: &str) -> Self {
         pass_traces_on();
         let process = Process::default();
         let database = DatabaseConfig { url: Secret::new(url), ..DatabaseConfig::default() };
-        let pool = Pool::new(&database, name).unwrap();
+        let pool = Pool::new(&database, name, &process).unwrap();
         let handle = Relay::start(config, kafka, pool, "orders", &process).unwrap();
         Self { process, handle }
     }
@@ -48,12 +48,12 @@ impl Drop for Replica {
     }
 }
 
-async fn admin(database: &TestDatabase) -> AsyncPgConnection {
+pub(crate) async fn admin(database: &TestDatabase) -> AsyncPgConnection {
     db::connect::connect(&database.admin_url()).await.unwrap()
 }
 
 /// Writes one event about the `version`-th change of `key`; the version is its number of pieces too.
-async fn write(connection: &mut AsyncPgConnection, key: Uuid, version: i64, topic: Option<&'static str>) -> Uuid {
+pub(crate) async fn write(connection: &mut AsyncPgConnection, key: Uuid, version: i64, topic: Option<&'static str>) -> Uuid {
     let event = placed(key, vec![item(1, u32::try_from(version).unwrap())]);
     let mut row = OutboxRow::new(key, version, event).unwrap();
     row.topic = topic.unwrap_or(row.topic);
@@ -78,7 +78,7 @@ async fn waiting(database: &TestDatabase) -> i64 {
     outbox::table.count().get_result(&mut admin(database).await).await.unwrap()
 }
 
-async fn emptied(database: &TestDatabase) {
+pub(crate) async fn emptied(database: &TestDatabase) {
     eventually("the outbox is empty", async || waiting(database).await == 0).await;
 }
 

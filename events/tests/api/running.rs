@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use chassis::{Process, StartError, spawn};
 use events::{
-    consumer::{self, HandleError, Handler, Record},
+    consumer::{self, HandleError, Handled, Handler, Record},
     kafka::KafkaConfig,
     testing::PATIENCE,
 };
@@ -45,6 +45,17 @@ impl Running {
         self.process.readiness.failures().await
     }
 
+    /// The value of a series, and none where it is not shown.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        chassis::testing::metric(&self.process, series)
+    }
+
+    /// The value of a series about [`GROUP`] and a topic.
+    pub(crate) fn metric_of(&self, name: &str, topic: &str, more: &str) -> Option<f64> {
+        let labels = format!("messaging_consumer_group_name=\"{GROUP}\",messaging_destination_name=\"{topic}\"{more}");
+        self.metric(&format!("{name}{{{labels}}}"))
+    }
+
     pub(crate) async fn stop(mut self) {
         self.process.shutdown.cancel();
         timeout(PATIENCE, &mut self.task).await.expect("it stops in time").expect("it does not panic").expect("it stops as asked");
@@ -70,8 +81,8 @@ where
     F: Fn(Record) -> R + Send + Sync + 'static,
     R: Future<Output = Result<(), HandleError>> + Send,
 {
-    fn handle(&self, record: &Record) -> impl Future<Output = Result<(), HandleError>> + Send {
-        (self.0)(record.clone())
+    async fn handle(&self, record: &Record) -> Result<Handled, HandleError> {
+        (self.0)(record.clone()).await.map(|()| Handled::Now)
     }
 }
 

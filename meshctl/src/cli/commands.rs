@@ -13,8 +13,8 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, call, control, demo, doctor, down, foreground, launch, logs, obi, output, ports, reset, services, signal, status, summary, up,
-    verify,
+    backend, call, control, demo, doctor, down, foreground, launch, log_level, logs, obi, output, ports, reset, services, signal, status,
+    summary, up, verify,
 };
 
 /// Does what the command line says.
@@ -36,6 +36,7 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Down => stop_mesh(&mesh, json).await?,
         Command::Status => show_status(&mesh, json).await?,
         Command::Logs(args) => logs::show(&mesh.home, &args.name, args.follow, args.lines, json)?,
+        Command::LogLevel(args) => return log_level::run(&mesh, &args.name, args.level.as_deref(), json).await,
         Command::Restart(names) => restart(&mut mesh, &names, json).await?,
         Command::Stop(names) => stop(&mesh, &names, json).await?,
         Command::Start(names) => start(&mut mesh, &names, json).await?,

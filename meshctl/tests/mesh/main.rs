@@ -7,9 +7,12 @@ mod alone;
 mod crash;
 mod documents;
 mod edges;
+mod exposition;
 mod input;
 mod lifecycle;
 mod load;
+mod logs;
+mod metrics;
 mod outage;
 mod running;
 #[cfg(feature = "full")]

@@ -1,5 +1,7 @@
 //! Logs: one JSON object a line on standard output, with the ids that lead to its trace.
 
+mod level;
+
 use std::fmt;
 
 use chrono::{SecondsFormat, Utc};
@@ -16,6 +18,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+pub use level::{ALLOWED, LevelError, level, set_level};
+
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,15 +35,17 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
-    /// A level (`error`, `warn`, `info`, `debug`, `trace`) or a list of `target=level` directives.
+    /// A level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or a list of levels and `target=level`.
     pub level: String,
     /// `json` or `text`.
     pub format: Format,
+    /// Whether the level may be changed through the admin port while the process runs.
+    pub live: bool,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".into(), format: Format::Json }
+        Self { level: "info".into(), format: Format::Json, live: true }
     }
 }
 
@@ -47,25 +53,35 @@ impl LogConfig {
     /// The filter that [`LogConfig::level`] stands for.
     ///
     /// # Errors
-    /// The parser's message where a directive is malformed.
-    pub fn filter(&self) -> Result<EnvFilter, String> {
-        // librdkafka and the exporter repeat every broker's absence each second
-        let quiet = ",librdkafka=error,opentelemetry_sdk=warn,opentelemetry-otlp=warn,h2=warn,hyper=warn,tower=warn";
-        EnvFilter::try_new(format!("{}{quiet}", self.level)).map_err(|error| error.to_string())
+    /// [`LevelError`] where it stands for none.
+    pub fn filter(&self) -> Result<EnvFilter, LevelError> {
+        level::filter(&self.level)
     }
 }
 
 /// Installs the process's log subscriber. A second call in one process changes nothing.
 ///
 /// # Errors
-/// The parser's message where `log.level` is malformed.
-pub fn start(config: &LogConfig, service_name: &'static str) -> Result<(), String> {
-    let filter = config.filter()?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
-    let _already = match config.format {
-        Format::Json => tracing::subscriber::set_global_default(builder.event_format(JsonLine { service_name }).finish()),
-        Format::Text => tracing::subscriber::set_global_default(builder.with_target(false).finish()),
-    };
+/// [`LevelError`] where `log.level` is none.
+pub fn start(config: &LogConfig, service_name: &'static str) -> Result<(), LevelError> {
+    let builder = tracing_subscriber::fmt().with_env_filter(config.filter()?);
+    // of several services in one process, as in tests, the first one's subscriber stays
+    match config.format {
+        Format::Json => {
+            let builder = builder.event_format(JsonLine { service_name }).with_filter_reloading();
+            let handle = builder.reload_handle();
+            if tracing::subscriber::set_global_default(builder.finish()).is_ok() {
+                level::is_live(&config.level, move |filter| handle.reload(filter).is_ok());
+            }
+        }
+        Format::Text => {
+            let builder = builder.with_target(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            if tracing::subscriber::set_global_default(builder.finish()).is_ok() {
+                level::is_live(&config.level, move |filter| handle.reload(filter).is_ok());
+            }
+        }
+    }
     Ok(())
 }
 

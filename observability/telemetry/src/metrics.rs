@@ -174,8 +174,10 @@ pub(crate) fn rpc(side: crate::grpc::Side, method: &str, code: i32, since: Insta
     if !makes_spans() {
         return;
     }
-    // OBI's label is the path
-    let labels = RpcLabels { rpc_method: format!("/{method}"), rpc_system: "grpc".into(), rpc_grpc_status_code: code };
+    // OBI's label is the path; one that nobody serves is the caller's invention
+    let invented = side == crate::grpc::Side::Server && code == i32::from(tonic::Code::Unimplemented);
+    let rpc_method = if invented { "_OTHER".to_owned() } else { format!("/{method}") };
+    let labels = RpcLabels { rpc_method, rpc_system: "grpc".into(), rpc_grpc_status_code: code };
     let family = match side {
         crate::grpc::Side::Server => &RED.rpc_server,
         crate::grpc::Side::Client => &RED.rpc_client,

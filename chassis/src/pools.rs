@@ -1,0 +1,232 @@
+//! Connection pools that `/metrics` tells of while they live.
+//! <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/#connection-pools>
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+use bb8::{ManageConnection, PooledConnection, RunError};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+use crate::Process;
+
+/// A bb8 pool that its process's metrics know for as long as somebody owns it.
+#[derive(Debug)]
+pub struct WatchedPool<M: ManageConnection> {
+    inner: bb8::Pool<M>,
+    waiting: AtomicI64,
+}
+
+impl<M: ManageConnection> WatchedPool<M> {
+    /// Tells `process` of the pool. Pools of one name (a service has one on each serving thread) are shown as one.
+    pub fn new(inner: bb8::Pool<M>, name: String, process: &Process) -> Arc<Self> {
+        let pool = Arc::new(Self { inner, waiting: AtomicI64::new(0) });
+        let watched = Arc::downgrade(&pool);
+        process.pools.watch(process, name, move || Some(watched.upgrade()?.reading()));
+        pool
+    }
+
+    /// A connection.
+    ///
+    /// # Errors
+    /// bb8's
+    pub async fn get(&self) -> Result<PooledConnection<'_, M>, RunError<M::Error>> {
+        let _waiting = Waiting::begin(&self.waiting);
+        self.inner.get().await
+    }
+
+    /// A connection beside the pool.
+    ///
+    /// # Errors
+    /// The manager's
+    pub async fn dedicated(&self) -> Result<M::Connection, M::Error> {
+        self.inner.dedicated_connection().await
+    }
+
+    fn reading(&self) -> Reading {
+        let state = self.inner.state();
+        let (all, idle) = (i64::from(state.connections), i64::from(state.idle_connections));
+        Reading { idle, used: all - idle, max: i64::from(self.inner.config().max_size), waiting: self.waiting.load(Ordering::Relaxed) }
+    }
+}
+
+/// Counts somebody who waits, however the waiting ends.
+struct Waiting<'a>(&'a AtomicI64);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicI64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Reading {
+    idle: i64,
+    used: i64,
+    max: i64,
+    waiting: i64,
+}
+
+/// Reads a pool; none where nobody owns it any more.
+type Read = Box<dyn Fn() -> Option<Reading> + Send + Sync>;
+
+/// The pools of a process.
+#[derive(Clone, Default)]
+pub(crate) struct Pools(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    watched: Mutex<Vec<(String, Read)>>,
+    is_registered: AtomicBool,
+}
+
+impl Pools {
+    fn watch(&self, process: &Process, name: String, read: impl Fn() -> Option<Reading> + Send + Sync + 'static) {
+        // the registry's lock is never taken within ours: a scrape takes them the other way round
+        if !self.0.is_registered.swap(true, Ordering::Relaxed) {
+            process.registry().register_collector(Box::new(self.clone()));
+        }
+        self.watched().push((name, Box::new(read)));
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Vec<(String, Read)>> {
+        self.0.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By name, summed; the pools that are gone are forgotten.
+    fn readings(&self) -> BTreeMap<String, Reading> {
+        let mut sums = BTreeMap::<String, Reading>::new();
+        self.watched().retain(|(name, read)| {
+            let Some(reading) = read() else { return false };
+            let sum = sums.entry(name.clone()).or_default();
+            sum.idle += reading.idle;
+            sum.used += reading.used;
+            sum.max += reading.max;
+            sum.waiting += reading.waiting;
+            true
+        });
+        sums
+    }
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pools").field(&self.watched().len()).finish()
+    }
+}
+
+impl Collector for Pools {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let readings = self.readings();
+        if readings.is_empty() {
+            return Ok(());
+        }
+        let mut family = encoder.encode_descriptor("db_client_connection_count", "Connections by state", None, MetricType::Gauge)?;
+        for (name, reading) in &readings {
+            for (state, count) in [("idle", reading.idle), ("used", reading.used)] {
+                let labels = [("db_client_connection_pool_name", name.as_str()), ("db_client_connection_state", state)];
+                ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let mut gauge = |name, help, value: fn(&Reading) -> i64| {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            readings.iter().try_for_each(|(name, reading)| {
+                let labels = [("db_client_connection_pool_name", name.as_str())];
+                ConstGauge::new(value(reading)).encode(family.encode_family(&labels)?)
+            })
+        };
+        gauge("db_client_connection_max", "Connections that there may be", |reading| reading.max)?;
+        gauge("db_client_connection_pending_requests", "Requests that wait for a connection", |reading| reading.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    struct Numbers;
+
+    impl ManageConnection for Numbers {
+        type Connection = u8;
+        type Error = Infallible;
+
+        async fn connect(&self) -> Result<u8, Infallible> {
+            Ok(7)
+        }
+
+        async fn is_valid(&self, _: &mut u8) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        fn has_broken(&self, _: &mut u8) -> bool {
+            false
+        }
+    }
+
+    fn pool(size: u32, process: &Process) -> Arc<WatchedPool<Numbers>> {
+        WatchedPool::new(bb8::Pool::builder().max_size(size).build_unchecked(Numbers), "numbers/test".into(), process)
+    }
+
+    fn shown(process: &Process) -> String {
+        let mut text = String::new();
+        encode(&mut text, &process.registry()).unwrap();
+        text
+    }
+
+    fn expect(process: &Process, lines: &[&str]) {
+        let text = shown(process);
+        for line in lines {
+            let labels = "{db_client_connection_pool_name=\"numbers/test\"";
+            let line = line.replacen('{', labels, 1);
+            assert!(text.lines().any(|shown| shown == line), "no {line} in {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn pools_of_one_name_are_summed_and_those_that_are_gone_are_not_shown() {
+        let process = Process::default();
+        assert!(!shown(&process).contains("db_client"));
+        let (one, other) = (pool(1, &process), pool(2, &process));
+        drop(other.get().await.unwrap());
+        let taken = one.get().await.unwrap();
+        let mut waits = Box::pin(one.get());
+        assert!(futures::poll!(&mut waits).is_pending());
+        let (idle, used) = (",db_client_connection_state=\"idle\"} 1", ",db_client_connection_state=\"used\"} 1");
+        expect(
+            &process,
+            &[
+                &format!("db_client_connection_count{{{idle}"),
+                &format!("db_client_connection_count{{{used}"),
+                "db_client_connection_max{} 3",
+                "db_client_connection_pending_requests{} 1",
+            ],
+        );
+        // whoever gives up waits no more
+        drop(waits);
+        drop(taken);
+        drop(other);
+        expect(&process, &["db_client_connection_max{} 1", "db_client_connection_pending_requests{} 0"]);
+        drop(one);
+        assert!(!shown(&process).contains("db_client"));
+    }
+}
