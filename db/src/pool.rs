@@ -182,6 +182,10 @@ fn connection_settings(config: &DatabaseConfig, application_name: &str) -> Resul
         .application_name(application_name)
         .connect_timeout(Duration::from_millis(config.acquire_timeout_ms))
         .tcp_user_timeout(Duration::from_secs(10))
+        // session-level locks, the relay's leases, end with the connection: a dead one has to be noticed
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(2)
         .options(format!(
             "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c timezone=UTC",
             config.statement_timeout_ms, config.lock_timeout_ms, config.idle_in_transaction_timeout_ms

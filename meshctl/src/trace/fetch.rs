@@ -28,7 +28,7 @@ impl TraceSource {
     /// A source at a base URL such as `http://127.0.0.1:16686`. Errors name the URL that is none.
     pub fn new(base: &str) -> anyhow::Result<Self> {
         let base = Url::parse(base).with_context(|| format!("{base:?} is not the URL of a trace backend"))?;
-        Ok(Self { client: Client::builder().timeout(TIMEOUT).build()?, base })
+        Ok(Self { client: Client::builder().no_proxy().timeout(TIMEOUT).build()?, base })
     }
 
     /// The trace with this id; `None` where the backend has none.

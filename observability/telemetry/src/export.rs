@@ -120,6 +120,14 @@ impl HttpClient for OtlpHttp {
 #[derive(Debug, Default)]
 struct Waiting(AtomicUsize);
 
+impl Waiting {
+    /// Takes spans out, as far as the end of the process has not counted them as lost already.
+    fn take(&self, spans: usize) -> usize {
+        let before = self.0.update(Ordering::Relaxed, Ordering::Relaxed, |waiting| waiting.saturating_sub(spans));
+        before.min(spans)
+    }
+}
+
 /// Hands spans to the batch processor as long as there is room, and counts those for which there is none.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -171,7 +179,7 @@ impl SpanProcessor for Admission {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let result = self.inner.shutdown_with_timeout(timeout);
-        let left = self.waiting.0.load(Ordering::Relaxed);
+        let left = self.waiting.0.swap(0, Ordering::Relaxed);
         if left > 0 {
             count_spans(SpanResult::Failed, left);
             tracing::warn!(spans = left, "spans are lost: they could not be exported before the end");
@@ -195,7 +203,7 @@ impl opentelemetry_sdk::trace::SpanExporter for Counted {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.inner.export(batch).await;
-        self.waiting.0.fetch_sub(spans, Ordering::Relaxed);
+        let spans = self.waiting.take(spans);
         count_spans(if result.is_ok() { SpanResult::Exported } else { SpanResult::Failed }, spans);
         if let Err(error) = &result {
             tracing::warn!(%error, spans, "spans are lost: the export failed");
