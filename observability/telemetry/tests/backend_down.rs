@@ -19,7 +19,7 @@ fn count(registry: &Registry, result: &str) -> u64 {
     text.lines().find_map(|found| found.strip_prefix(&line)).map_or(0, |value| value.parse().unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_for_which_there_is_no_room_or_no_backend_are_counted_and_hold_nobody_up() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = TelemetryConfig {
@@ -39,7 +39,7 @@ async fn spans_for_which_there_is_no_room_or_no_backend_are_counted_and_hold_nob
         SendSpan::below(&TraceContext::default(), "orders.created", "key").failed("nobody");
     }
     assert!(begun.elapsed() < Duration::from_secs(5), "{SPANS} spans took {:?}", begun.elapsed());
-    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    tokio::task::block_in_place(|| telemetry.shutdown());
 
     let (exported, failed, dropped) = (count(&registry, "exported"), count(&registry, "failed"), count(&registry, "dropped"));
     assert_eq!((exported, failed + dropped), (0, SPANS), "{failed} failed, {dropped} dropped");
