@@ -10,6 +10,7 @@ mod edges;
 mod input;
 mod lifecycle;
 mod load;
+mod obi;
 mod outage;
 mod running;
 #[cfg(feature = "full")]
