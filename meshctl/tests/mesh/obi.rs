@@ -11,7 +11,10 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::running::{Mesh, success, traceparent};
+use crate::{
+    lifecycle::is_gone,
+    running::{Mesh, success, traceparent},
+};
 
 /// A machine on which OBI can run.
 fn machine() -> TempDir {
@@ -120,7 +123,7 @@ async fn obi_starts_before_the_services_is_seen_at_work_and_leaves_with_its_mode
 
     success(&mesh.command(&["up", "--detach", "--telemetry", "sdk"]).output().unwrap());
     assert_eq!((obi(&mesh), mode(&mesh, "orders")), (Value::Null, "sdk".to_owned()));
-    assert!(!Path::new(&format!("/proc/{}", running["pid"])).exists(), "OBI still runs");
+    assert!(is_gone(running["pid"].as_i64().unwrap()), "OBI still runs");
 }
 
 fn lacks_kafka(trace: &Trace) -> Vec<String> {
