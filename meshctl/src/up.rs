@@ -47,27 +47,29 @@ impl Start<'_> {
         if infra_only { Ok(()) } else { self.see().await }
     }
 
-    /// Starts OBI in mode `ebpf`, before the services: what they opened before it looks goes unseen, so those that run
-    /// start anew when OBI does. In other modes it is stopped.
+    /// In mode `ebpf`, starts OBI before any service: it does not see what they opened earlier, so those that run are
+    /// stopped where it has to start. In other modes, stops it.
     async fn observe(&self) -> Result<()> {
-        let before = self.state.get().processes.get(obi::NAME).cloned();
-        if self.mesh.settings.telemetry.is_ebpf() {
-            self.process(obi::NAME).await?;
-        } else if before.is_some() {
-            control::stop(self.mesh, self.state, obi::NAME).await?;
+        let state = self.state.get();
+        if !self.mesh.settings.telemetry.is_ebpf() {
+            if state.processes.contains_key(obi::NAME) {
+                control::stop(self.mesh, self.state, obi::NAME).await?;
+            }
+            return Ok(());
         }
-        let after = self.state.get().processes.get(obi::NAME).cloned();
-        if after.as_ref().is_some_and(|after| before.as_ref() != Some(after)) {
+        let fingerprint = self.mesh.launch(obi::NAME, self.secrets)?.fingerprint();
+        if state.alive(obi::NAME).is_none_or(|running| running.fingerprint != fingerprint) {
             for service in SERVICES.iter().rev() {
                 control::stop(self.mesh, self.state, service.name).await?;
             }
         }
-        Ok(())
+        self.process(obi::NAME).await
     }
 
     /// Waits until OBI has made a span of every service, in mode `ebpf`.
     pub(crate) async fn see(&self) -> Result<()> {
-        let Some(recorded) = self.state.get().alive(obi::NAME).cloned() else { return Ok(()) };
+        let recorded = self.state.get().processes.get(obi::NAME).cloned();
+        let Some(recorded) = recorded.filter(|_| self.mesh.settings.telemetry.is_ebpf()) else { return Ok(()) };
         let step = self.mesh.progress.step("obi sees", "sending requests");
         match obi::watch::all_seen(self.mesh, &recorded, &step).await {
             Ok(()) => {

@@ -18,7 +18,7 @@ fn pids(status: &Value) -> Vec<i64> {
 }
 
 /// Gone, or dead and waiting for its parent to take note.
-fn is_gone(pid: i64) -> bool {
+pub(crate) fn is_gone(pid: i64) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
 }

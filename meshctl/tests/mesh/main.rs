@@ -13,6 +13,7 @@ mod lifecycle;
 mod load;
 mod logs;
 mod metrics;
+mod obi;
 mod outage;
 mod running;
 #[cfg(feature = "full")]
