@@ -18,6 +18,8 @@ mod outage;
 mod running;
 #[cfg(feature = "full")]
 mod soak;
+#[cfg(feature = "full")]
 mod threads;
 mod truth;
+#[cfg(feature = "full")]
 mod verify;
