@@ -15,21 +15,26 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{Process, spawn};
+use crate::{Process, config::Secret, redis::RedisConfig, spawn};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// With `what` was waited for, after 20 seconds.
+/// With `what` was waited for, after a minute.
 pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Settings for a test that asks whether there is an answer and not when: nothing gives up before the test does.
+pub fn patient_redis(url: impl Into<String>) -> RedisConfig {
+    RedisConfig { url: Secret::new(url), connect_timeout_ms: 30_000, response_timeout_ms: 30_000, ..RedisConfig::default() }
 }
 
 /// The value of a series, named as `/metrics` writes it: `name{label="value"}`. None where it is not shown.

@@ -8,6 +8,7 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use chassis::config::Secret;
 use diesel::prelude::QueryableByName;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use crate::connect::connect;
 use crate::migrate;
+use crate::pool::DatabaseConfig;
 use crate::roles::{Role, RolePasswords, quoted, restrict_database};
 use crate::seed;
 
@@ -73,6 +75,19 @@ impl TestDatabase {
         let set = url.set_username(role.name()).and_then(|()| url.set_password(Some(role_passwords().of(role))));
         set.unwrap_or_else(|()| panic!("{SERVER_KEY} has no host; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE"));
         url.into()
+    }
+
+    /// Settings for that role in a test that asks whether there is an answer and not when: nothing gives up before the test does.
+    ///
+    /// # Panics
+    /// As [`url`](Self::url).
+    pub fn patient(&self, role: Role) -> DatabaseConfig {
+        DatabaseConfig {
+            url: Secret::new(self.url(role)),
+            acquire_timeout_ms: 30_000,
+            work_timeout_ms: 30_000,
+            ..DatabaseConfig::default()
+        }
     }
 
     /// Its name on the server.

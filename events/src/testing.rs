@@ -31,7 +31,7 @@ use crate::{
 pub const BROKER_KEY: &str = "THROUGHLINE_TEST_KAFKA";
 
 /// How long anything may take that a test waits for.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 const ANSWER: Duration = Duration::from_secs(10);
 

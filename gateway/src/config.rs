@@ -58,7 +58,7 @@ impl Default for Config {
                 catalog_cache: "http://127.0.0.1:50052".into(),
                 orders: "http://127.0.0.1:50053".into(),
             },
-            limits: Limits { body_bytes: 64 << 10, call_timeout_ms: 1_900 },
+            limits: Limits { body_bytes: 64 << 10, call_timeout_ms: 1_800 },
         }
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     fn the_defaults_are_the_documented_ones() {
         let config = read(&[]).unwrap();
         assert_eq!((config.server, config.common.admin), (Address::local(8080), Address::local(9100)));
-        assert_eq!(config.limits, Limits { body_bytes: 65_536, call_timeout_ms: 1_900 });
+        assert_eq!(config.limits, Limits { body_bytes: 65_536, call_timeout_ms: 1_800 });
         assert_eq!(config.upstream.catalog_cache, "http://127.0.0.1:50052");
     }
 

@@ -4,14 +4,14 @@ use chassis::testing::{TestProxy, eventually};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::world::{EMAIL, PASSWORD, World, assert_unavailable};
+use crate::world::{EMAIL, PASSWORD, World, assert_unavailable, hurried};
 
 const WAYS: [fn(&TestProxy); 2] = [TestProxy::cut, TestProxy::freeze];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_tokens_are_still_checked() {
     for stop in WAYS {
-        let world = World::start().await;
+        let world = World::start_with(hurried).await;
         world.ada().await;
         let token = world.login(EMAIL, PASSWORD).await.unwrap().access_token;
         stop(&world.postgres);
@@ -27,7 +27,7 @@ async fn without_postgres_tokens_are_still_checked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_accounts_can_still_be_made() {
     for stop in WAYS {
-        let world = World::start().await;
+        let world = World::start_with(hurried).await;
         world.ada().await;
         let token = world.login(EMAIL, PASSWORD).await.unwrap().access_token;
         stop(&world.redis);
@@ -45,7 +45,7 @@ async fn without_redis_accounts_can_still_be_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_ready_while_postgres_and_redis_are() {
-    let world = World::start().await;
+    let world = World::start_with(hurried).await;
     let channel = world.channel();
     let health = async |service: &str| {
         let request = HealthCheckRequest { service: service.into() };

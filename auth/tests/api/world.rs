@@ -7,8 +7,15 @@ use std::{
 
 use auth::{App, Config, PasswordConfig};
 use bb8_redis::redis::{Client, FromRedisValue, aio::MultiplexedConnection, cmd};
-use chassis::{Process, config::Secret, grpc::Channel, spawn, testing::TestProxy};
-use db::{connect::connect, roles::Role, testing::TestDatabase};
+use chassis::{
+    Process,
+    config::Secret,
+    grpc::Channel,
+    redis::RedisConfig,
+    spawn,
+    testing::{TestProxy, patient_redis},
+};
+use db::{connect::connect, pool::DatabaseConfig, roles::Role, testing::TestDatabase};
 use diesel::{
     QueryableByName, sql_query,
     sql_types::{BigInt, SmallInt, Text},
@@ -27,7 +34,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const EMAIL: &str = "ada@example.org";
 pub(crate) const SECRET: &str = "a secret of the tests, and of nobody else";
 /// What a caller may wait for an answer, whatever hangs.
-const LIMIT: Duration = Duration::from_millis(1_500);
+const LIMIT: Duration = Duration::from_millis(1_800);
 
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
@@ -58,6 +65,13 @@ impl Outgoing {
     }
 }
 
+/// Gives up when production does.
+pub(crate) fn hurried(config: &mut Config) {
+    let usual = Config::default();
+    config.database = DatabaseConfig { url: config.database.url.clone(), ..usual.database };
+    config.redis = RedisConfig { url: config.redis.url.clone(), ..usual.redis };
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
@@ -73,8 +87,8 @@ impl World {
         let prefix = format!("{key_prefix}session:");
         let mut config = Config::default();
         config.server.address.set_port(0);
-        config.database.url = Secret::new(postgres_url);
-        config.redis.url = Secret::new(redis_url);
+        config.database = DatabaseConfig { url: Secret::new(postgres_url), ..database.patient(Role::Auth) };
+        config.redis = patient_redis(redis_url);
         config.kafka.brokers = nobody.address().to_string();
         config.jwt.secret = Secret::new(SECRET);
         config.session.key_prefix = key_prefix;

@@ -12,7 +12,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 
 use crate::{
     batches::batch,
-    world::{LIMIT, World, assert_unavailable, demo_ids, get},
+    world::{LIMIT, World, assert_unavailable, demo_ids, get, hurried},
 };
 
 const WAYS: [fn(&TestProxy); 2] = [TestProxy::cut, TestProxy::freeze];
@@ -20,7 +20,7 @@ const WAYS: [fn(&TestProxy); 2] = [TestProxy::cut, TestProxy::freeze];
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_products_are_read_from_postgres() {
     for stop in WAYS {
-        let world = World::start().await;
+        let world = World::start_with(hurried).await;
         let (mut client, ids) = (world.client(), demo_ids());
         get(&mut client, ids[0]).await.unwrap();
         stop(&world.redis);
@@ -43,7 +43,7 @@ async fn without_redis_products_are_read_from_postgres() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_what_is_cached_is_served_and_the_rest_is_unavailable() {
     for stop in WAYS {
-        let world = World::start().await;
+        let world = World::start_with(hurried).await;
         let (mut client, ids) = (world.client(), demo_ids());
         assert_eq!(batch(&mut client, &ids[..10]).await.unwrap().products.len(), 10);
         stop(&world.postgres);
@@ -61,7 +61,7 @@ async fn without_postgres_what_is_cached_is_served_and_the_rest_is_unavailable()
 #[tokio::test(flavor = "multi_thread")]
 async fn without_both_a_caller_does_not_wait_longer() {
     for stop in WAYS {
-        let world = World::start().await;
+        let world = World::start_with(hurried).await;
         let (mut client, ids) = (world.client(), demo_ids());
         get(&mut client, ids[0]).await.unwrap();
         stop(&world.redis);
@@ -74,7 +74,7 @@ async fn without_both_a_caller_does_not_wait_longer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_starts_without_its_servers_works_when_they_come() {
-    let world = World::start().await;
+    let world = World::start_with(hurried).await;
     world.redis.freeze();
     world.postgres.freeze();
     assert_unavailable(get(&mut world.client(), demo_ids()[0])).await;
@@ -85,7 +85,7 @@ async fn a_service_that_starts_without_its_servers_works_when_they_come() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_ready_while_postgres_is() {
-    let world = World::start().await;
+    let world = World::start_with(hurried).await;
     let channel = chassis::grpc::channel(&format!("http://{}", world.address)).unwrap();
     let health = async |service: &str| {
         let request = HealthCheckRequest { service: service.into() };
@@ -114,7 +114,7 @@ fn the_loss_of_redis_is_logged_once_and_so_is_its_return() {
 }
 
 async fn lose_redis_twice() {
-    let world = World::start().await;
+    let world = World::start_with(hurried).await;
     let (mut client, ids) = (world.client(), demo_ids());
     for _ in 0..2 {
         world.redis.cut();

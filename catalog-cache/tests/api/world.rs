@@ -8,8 +8,15 @@ use std::{
 
 use bb8_redis::redis::{Client, FromRedisValue, aio::MultiplexedConnection, cmd};
 use catalog_cache::{App, Config};
-use chassis::{Process, config::Secret, grpc::Channel, spawn, testing::TestProxy};
-use db::{connect::connect, roles::Role, seed, testing::TestDatabase};
+use chassis::{
+    Process,
+    config::Secret,
+    grpc::Channel,
+    redis::RedisConfig,
+    spawn,
+    testing::{TestProxy, patient_redis},
+};
+use db::{connect::connect, pool::DatabaseConfig, roles::Role, seed, testing::TestDatabase};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::catalog::{GetProductRequest, Product, product_service_client::ProductServiceClient};
@@ -22,7 +29,7 @@ use tonic_types::StatusExt;
 use uuid::Uuid;
 
 /// What a caller may wait for an answer, whatever hangs.
-pub(crate) const LIMIT: Duration = Duration::from_millis(1_500);
+pub(crate) const LIMIT: Duration = Duration::from_millis(1_800);
 /// Loads of a counted catalogue wait while somebody holds this advisory lock of the test's database.
 const GATE: i64 = 7;
 
@@ -33,6 +40,13 @@ pub(crate) struct World {
     pub(crate) prefix: String,
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
+}
+
+/// Gives up when production does.
+pub(crate) fn hurried(config: &mut Config) {
+    let usual = Config::default();
+    config.database = DatabaseConfig { url: config.database.url.clone(), ..usual.database };
+    config.redis = RedisConfig { url: config.redis.url.clone(), ..usual.redis };
 }
 
 impl World {
@@ -47,8 +61,8 @@ impl World {
         let prefix = format!("test:{}:", Uuid::now_v7());
         let mut config = Config::default();
         config.server.address.set_port(0);
-        config.database.url = Secret::new(postgres_url);
-        config.redis.url = Secret::new(redis_url);
+        config.database = DatabaseConfig { url: Secret::new(postgres_url), ..database.patient(Role::Catalog) };
+        config.redis = patient_redis(redis_url);
         config.cache.key_prefix.clone_from(&prefix);
         change(&mut config);
         let process = Process::default();

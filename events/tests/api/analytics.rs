@@ -3,13 +3,9 @@
 use std::collections::BTreeMap;
 
 use bb8_redis::redis::AsyncCommands;
-use chassis::{
-    config::{Common, Secret},
-    redis::{Redis, RedisConfig},
-};
+use chassis::{config::Common, redis::Redis, testing::patient_redis};
 use chrono::NaiveDate;
 use db::{
-    pool::DatabaseConfig,
     roles::Role,
     schema::events::{daily_orders, daily_users, product_sales},
     testing::TestDatabase,
@@ -43,12 +39,12 @@ impl Analytics {
     async fn start() -> Self {
         let (database, topics) = tokio::join!(TestDatabase::create(), TestTopics::create());
         let url = std::env::var("THROUGHLINE_TEST_REDIS_URL").expect("THROUGHLINE_TEST_REDIS_URL names a Redis for tests");
-        let redis = RedisConfig { url: Secret::new(url), ..RedisConfig::default() };
+        let redis = patient_redis(url);
         let key = format!("test:{}:leaderboard", Uuid::now_v7());
         let config = Config {
             common: Common::on_admin_port(0),
             kafka: topics.config(),
-            database: DatabaseConfig { url: Secret::new(database.url(Role::Analytics)), ..DatabaseConfig::default() },
+            database: database.patient(Role::Analytics),
             redis: redis.clone(),
             leaderboard_key: key.clone(),
         };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chassis::config::{Common, Secret};
-use db::{pool::DatabaseConfig, roles::Role, testing::TestDatabase};
+use db::{roles::Role, testing::TestDatabase};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 use events::{
@@ -25,7 +25,7 @@ fn start(topics: &TestTopics, database: &TestDatabase, mail: MailConfig) -> Runn
     let config = Config {
         common: Common::on_admin_port(0),
         kafka: KafkaConfig { retry_delays_ms: vec![1, 2, 3], ..topics.config() },
-        database: DatabaseConfig { url: Secret::new(database.url(Role::Notification)), ..DatabaseConfig::default() },
+        database: database.patient(Role::Notification),
         mail,
     };
     Running::start(|process| notification::run(config, process))

@@ -4,7 +4,7 @@ use proto::{catalog::ListProductsResponse, orders::PlaceOrderResponse};
 
 use crate::{
     orders::{basket, order},
-    world::{TOKEN, World, send},
+    world::{TOKEN, World, hurried, send},
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -49,9 +49,9 @@ async fn a_request_without_a_trace_begins_one() {
 
 #[tokio::test]
 async fn every_call_says_how_long_its_answer_is_of_use() {
-    let world = World::start().await;
+    let world = World::start_with(hurried).await;
     world.get("/api/v1/orders").await;
     let limit = world.neighbours.validate_token.last_metadata("grpc-timeout").unwrap();
     let micros: u64 = limit.strip_suffix('u').unwrap().parse().unwrap();
-    assert!((1_000_000..=1_900_000).contains(&micros), "{limit}");
+    assert!((1_000_000..=1_800_000).contains(&micros), "{limit}");
 }

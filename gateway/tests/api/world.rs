@@ -38,6 +38,11 @@ pub(crate) struct World {
 
 pub(crate) const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
+/// Gives up when production does.
+pub(crate) fn hurried(config: &mut Config) {
+    config.limits.call_timeout_ms = Config::default().limits.call_timeout_ms;
+}
+
 impl World {
     /// Everything up and well; the caller of [`TOKEN`] is [`ADA`].
     pub(crate) async fn start() -> Self {
@@ -56,10 +61,11 @@ impl World {
         config.server.address = ANYWHERE;
         let [auth, catalog_cache, orders] = [0, 1, 2].map(|index| format!("http://{}", servers[index].1.address));
         config.upstream = gateway::Upstream { auth, catalog_cache, orders };
+        config.limits.call_timeout_ms = 30_000;
         change(&mut config);
         let process = Process::default();
         let url = run(App::build(config, process.clone()).unwrap());
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
         for (_, server) in &servers {
             server.report(ServingStatus::Serving).await;
         }

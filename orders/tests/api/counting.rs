@@ -36,7 +36,7 @@ async fn a_new_order_counts_once_and_neither_a_repeat_nor_a_refusal_counts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn of_many_requests_of_one_key_at_once_one_counts() {
-    let shop = Shop::open_with(|config| config.database.work_timeout_ms = 30_000).await;
+    let shop = Shop::open().await;
     let ([tea], ada) = (products(), customer());
     let items = [(tea, 1)];
     for answer in join_all((0..20).map(|_| shop.place(&ada, &items, "key-1"))).await {

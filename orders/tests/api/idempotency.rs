@@ -34,7 +34,7 @@ async fn the_same_key_with_other_items_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn twenty_requests_of_one_key_at_once_are_one_order_and_twenty_equal_answers() {
-    let shop = Shop::open_with(|config| config.database.work_timeout_ms = 30_000).await;
+    let shop = Shop::open().await;
     let ([tea, pot], ada) = (products(), customer());
     let items = [(tea, 1), (pot, 1)];
     let answers = join_all((0..20).map(|_| shop.place(&ada, &items, "key-1"))).await;

@@ -13,10 +13,10 @@ use tonic_types::StatusExt;
 
 use crate::{
     catalog::Mood,
-    shop::{Shop, customer, products},
+    shop::{Shop, customer, hurried, products},
 };
 
-const LIMIT: Duration = Duration::from_millis(1_500);
+const LIMIT: Duration = Duration::from_millis(1_800);
 
 /// The call says `UNAVAILABLE` and when to come again, within [`LIMIT`].
 async fn unavailable<T: std::fmt::Debug>(what: &str, call: impl Future<Output = Result<T, Status>>) {
@@ -32,7 +32,11 @@ async fn unavailable<T: std::fmt::Debug>(what: &str, call: impl Future<Output = 
 async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
     let direct = Shop::open().await;
     let (proxy, url) = TestProxy::for_url(&direct.database.url(Role::Orders)).await;
-    let shop = Shop::open_with(|config| config.database.url = Secret::new(url)).await;
+    let shop = Shop::open_with(|config| {
+        hurried(config);
+        config.database.url = Secret::new(url);
+    })
+    .await;
     let ([tea], ada) = (products(), customer());
     let mut placed = 0;
     for outage in [TestProxy::cut, TestProxy::freeze] {
@@ -56,7 +60,7 @@ async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_catalogue_that_is_down_failing_or_silent_is_unavailable_in_time() {
-    let shop = Shop::open().await;
+    let shop = Shop::open_with(hurried).await;
     let ([tea], ada) = (products(), customer());
     for mood in [Mood::Hangs, Mood::Fails(Code::Unavailable), Mood::Fails(Code::ResourceExhausted), Mood::Fails(Code::DeadlineExceeded)] {
         shop.catalog.set_mood(mood);
@@ -66,7 +70,11 @@ async fn a_catalogue_that_is_down_failing_or_silent_is_unavailable_in_time() {
     shop.place(&ada, &[(tea, 1)], "").await.unwrap();
     assert_eq!(shop.written().await, (1, 1, 1));
     shop.close().await;
-    let nobody = Shop::open_with(|config| config.upstream.catalog_cache = "http://127.0.0.1:1".into()).await;
+    let nobody = Shop::open_with(|config| {
+        hurried(config);
+        config.upstream.catalog_cache = "http://127.0.0.1:1".into();
+    })
+    .await;
     unavailable("placing", nobody.place(&ada, &[(tea, 1)], "")).await;
     nobody.close().await;
 }

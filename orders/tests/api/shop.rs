@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use chassis::{
     Process, StartError,
-    config::{Address, Common, Secret},
+    config::{Address, Common},
     spawn,
 };
 use db::{
+    pool::DatabaseConfig,
     roles::Role,
     schema::orders::{order_items, orders as orders_table, outbox, stock},
     testing::TestDatabase,
@@ -39,19 +40,27 @@ pub(crate) struct Shop {
     task: JoinHandle<Result<(), StartError>>,
 }
 
+/// Gives up when production does.
+pub(crate) fn hurried(config: &mut Config) {
+    let usual = Config::default();
+    config.database = DatabaseConfig { url: config.database.url.clone(), ..usual.database };
+    config.upstream.timeout_ms = usual.upstream.timeout_ms;
+}
+
 impl Shop {
     /// Without a broker: what is to be published stays in the outbox.
     pub(crate) async fn open() -> Self {
         Self::open_with(|_| ()).await
     }
 
-    /// With settings of the test's own.
+    /// With settings of the test's own, over those that wait for long; see [`hurried`].
     pub(crate) async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
         let telemetry = TelemetryConfig { mode: Mode::Off, ..TelemetryConfig::default() };
         telemetry::start(&telemetry, "orders").expect("telemetry");
         let (database, catalog) = tokio::join!(TestDatabase::create(), FakeCatalog::start());
         let mut config = Config { common: Common::on_admin_port(0), server: Address::local(0), ..Config::default() };
-        config.database.url = Secret::new(database.url(Role::Orders));
+        config.database = database.patient(Role::Orders);
+        config.upstream.timeout_ms = 30_000;
         config.upstream.catalog_cache = format!("http://{}", catalog.address);
         config.kafka.brokers = "127.0.0.1:1".into();
         change(&mut config);

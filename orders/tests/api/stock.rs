@@ -4,18 +4,10 @@ use db::schema::orders::{order_items, outbox};
 use diesel::QueryDsl;
 use diesel_async::RunQueryDsl;
 use futures::future::join_all;
-use orders::Config;
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::shop::{Shop, customer, products, reason};
-
-/// Many wait for one row: what counts here is that each gets an answer, not when.
-fn patient(config: &mut Config) {
-    config.database.work_timeout_ms = 30_000;
-    config.database.acquire_timeout_ms = 30_000;
-    config.upstream.timeout_ms = 30_000;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn too_little_of_something_is_refused_by_name_and_nothing_is_taken() {
@@ -46,7 +38,7 @@ async fn a_product_that_was_never_on_the_shelf_is_out_of_stock() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn of_fifty_buyers_of_the_last_ten_pieces_ten_get_one() {
-    let shop = Shop::open_with(patient).await;
+    let shop = Shop::open().await;
     let [last] = products();
     shop.put_on_shelf(last, 10).await;
     let answers = join_all((0..50).map(|_| async { shop.place(&customer(), &[(last, 1)], "").await })).await;
@@ -59,7 +51,7 @@ async fn of_fifty_buyers_of_the_last_ten_pieces_ten_get_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn two_hundred_orders_of_the_same_products_in_opposite_order_do_not_lock_each_other_out() {
-    let shop = Shop::open_with(patient).await;
+    let shop = Shop::open().await;
     let [one, other] = products();
     let orders = (0..200).map(|number| {
         let lines = if number % 2 == 0 { [(one, 1), (other, 2)] } else { [(other, 2), (one, 1)] };

@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
-# Stands in for OBI in tests: records how it was started and what already listened then, and makes the one span that OBI would
+# Stands in for OBI in tests: records how it was started, and makes the one span that OBI would
 # make of each request by which the launcher looks for it. Runs in the home of the mesh.
 set -euo pipefail
 trap 'echo "fake obi ends"; exit 0' TERM
 env | sort >fake-obi.env
-for port in ${THROUGHLINE_OBI_PORTS//,/ }; do
-    if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; fi
-done >fake-obi.listening
 echo "fake obi: $# arguments, pid $$"
 seen=" "
 while :; do
