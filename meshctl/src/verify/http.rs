@@ -45,6 +45,9 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// How orders of `verify` are told from others: docs/sampling.md.
+const USER_AGENT: &str = concat!("throughline-verify/", env!("CARGO_PKG_VERSION"));
+
 impl Http {
     /// Sends `headers` with every request, and trusts the certificates in `ca` (PEM), or those that the system trusts.
     pub fn new(headers: HeaderMap, ca: Option<&Path>) -> Result<Self> {
@@ -72,6 +75,7 @@ impl Http {
     pub async fn send(&self, method: Method, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answer> {
         let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
         let mut request = Request::builder().method(method).uri(uri).body(Full::new(body))?;
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         request.headers_mut().extend(self.headers.clone());
         request.headers_mut().extend(headers);
         let answered = async {

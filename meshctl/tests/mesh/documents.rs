@@ -2,7 +2,12 @@
 
 use std::process::{Command, Output};
 
-use crate::running::{Mesh, success};
+use meshctl::trace::SpanFilter;
+
+use crate::{
+    conventions::all_spans,
+    running::{Mesh, success},
+};
 
 /// Runs a line in bash; `./mesh` is this mesh and the default gateway its gateway.
 fn bash(mesh: &Mesh, token: &str, line: &str) -> Output {
@@ -49,6 +54,33 @@ async fn the_commands_of_the_guide_to_verify_work() {
     let mesh = Mesh::start(&[]);
     let commands = commands(include_str!("../../../docs/verify.md"));
     assert_eq!(commands.len(), 5, "{commands:#?}");
+    for line in &commands {
+        fine(line, &bash(&mesh, "", line));
+    }
+}
+
+#[tokio::test]
+async fn the_commands_of_the_page_about_sampling_work_and_verify_is_told_from_others_as_it_says() {
+    let mesh = Mesh::start(&[]);
+    let commands = commands(include_str!("../../../docs/sampling.md"));
+    assert_eq!(commands.len(), 1, "{commands:#?}");
+    for line in &commands {
+        fine(line, &bash(&mesh, "", line));
+    }
+    mesh.meshctl(&["verify", "--orders", "1"]);
+    let policy = include_str!("../../../observability/alloy/config.alloy");
+    assert!(policy.contains("\"user_agent.original\"") && policy.contains("\"^throughline-verify/.*\""));
+    let sent = SpanFilter::service("gateway").name("POST /api/v1/orders");
+    let spans = all_spans(&mesh).await;
+    let agents = spans.iter().filter(|span| sent.matches(span)).filter_map(|span| span.text("user_agent.original"));
+    assert!(agents.into_iter().any(|agent| agent.starts_with("throughline-verify/")));
+}
+
+#[tokio::test]
+async fn the_commands_of_the_page_about_obi_work() {
+    let mesh = Mesh::start_with(&["--infra-only"], &[]);
+    let commands = commands(include_str!("../../../docs/obi.md"));
+    assert_eq!(commands, ["./mesh doctor"]);
     for line in &commands {
         fine(line, &bash(&mesh, "", line));
     }

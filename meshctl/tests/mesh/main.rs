@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod alone;
+mod conventions;
 mod crash;
 mod documents;
 mod edges;
@@ -15,6 +16,7 @@ mod logs;
 mod metrics;
 mod obi;
 mod outage;
+mod protocols;
 mod running;
 #[cfg(feature = "full")]
 mod soak;

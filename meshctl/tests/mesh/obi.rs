@@ -68,7 +68,7 @@ fn variable(mesh: &Mesh, service: &str, name: &str) -> String {
     found.unwrap_or_else(|| panic!("{service} has no {name}")).to_owned()
 }
 
-/// When it started, in clock ticks since boot: field 22 of proc_pid_stat(5).
+/// When it started, in clock ticks since boot: field 22 of `proc_pid_stat(5)`.
 fn started(pid: &Value) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap()

@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::running::{Mesh, eventually, success};
+use crate::{
+    running::{Mesh, eventually, success},
+    truth::Truth,
+};
 
 fn verify(mesh: &Mesh, arguments: &[&str]) -> Output {
     mesh.command(&[&["verify", "--json"], arguments].concat()).output().unwrap()
@@ -72,6 +75,34 @@ async fn a_consumer_that_died_is_named_and_what_it_owes_comes_with_its_successor
     let id = broken["defects"][0]["example"].as_str().unwrap();
     let healed = verify(&mesh, &["--trace", id, "--deadline", "60s"]);
     assert!(healed.status.success(), "{:#}", report(&healed));
+}
+
+/// Spans that wait for their export when their process dies are gone for good, and said to be.
+#[tokio::test]
+async fn what_a_service_had_not_exported_when_it_was_killed_is_named() {
+    let mesh = Mesh::start(&[]);
+    mesh.meshctl(&["stop", "orders"]);
+    let patient = mesh.command(&["start", "orders"]).env("MESH_ENV__ORDERS__OTEL_BSP_SCHEDULE_DELAY", "600000").output().unwrap();
+    success(&patient);
+    let truth = Truth::of(&mesh).await;
+    let before = truth.orders().await;
+    let mut command = mesh.command(&["verify", "--json", "--orders", "3", "--deadline", "8s"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually(|| async { if truth.orders().await == before + 3 { Ok(()) } else { Err("the orders are not placed".to_owned()) } }).await;
+    // what they cause has happened: only the telling is missing
+    truth.settled(&mesh).await;
+    mesh.signal("orders", "KILL");
+    mesh.meshctl(&["start", "orders"]);
+    let output = child.wait_with_output().unwrap();
+    let report = report(&output);
+    assert_eq!((output.status.code(), &report["traces"]["complete"]), (Some(1), &0.into()), "{report:#}");
+    let found = defects(&report);
+    for place in ["missing span: gateway.place → orders.place (orders server gRPC)", "orphan: dispatch.process (dispatch consumer Kafka)"]
+    {
+        assert!(found.iter().any(|defect| defect == place), "{place} is not in {found:#?}");
+    }
+    let innocent = |defect: &&String| !defect.contains("orders") && !defect.starts_with("orphan");
+    assert_eq!(found.iter().find(innocent), None, "only what orders owed is missing");
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ impl Default for TelemetryConfig {
             sampler: Sampling::ParentOrRatio,
             sample_ratio: 1.0,
             queue_size: 65_536,
-            batch_size: 4_096,
+            batch_size: 512,
             export_interval_ms: 500,
         }
     }

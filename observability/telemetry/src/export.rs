@@ -1,7 +1,10 @@
 //! Where spans leave the process: the OTLP exporter, and a count of every span on its way there.
 
+mod encode;
+mod raw;
+mod send;
+
 use std::{
-    fs,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,111 +13,18 @@ use std::{
 };
 
 use opentelemetry::Context;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{
-    Compression, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-    tonic_types::metadata::MetadataMap,
-    tonic_types::transport::{Certificate, ClientTlsConfig},
-};
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkResult,
+    error::{OTelSdkError, OTelSdkResult},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanProcessor},
 };
-use ureq::tls::{RootCerts, TlsConfig};
+use send::Sender;
 
 use crate::{
-    config::{OtlpCompression, OtlpProtocol, TelemetryConfig},
+    config::TelemetryConfig,
     metrics::{SpanResult, count_spans},
     setup::TelemetryError,
 };
-
-/// The exporter that the configuration asks for.
-pub(crate) fn exporter(config: &TelemetryConfig) -> Result<SpanExporter, TelemetryError> {
-    let headers = config.headers().map_err(TelemetryError::Headers)?;
-    let file = &config.otlp_ca_file;
-    let authority = (!file.as_os_str().is_empty()).then(|| fs::read(file)).transpose();
-    let authority = authority.map_err(|source| TelemetryError::CaFile { file: file.clone(), source })?;
-    let timeout = Duration::from_millis(config.otlp_timeout_ms);
-    // as often as it takes: the timeout is the end of it
-    let retries = RetryPolicy::recommended().with_max_retries(usize::MAX);
-    let gzip = config.otlp_compression == OtlpCompression::Gzip;
-    let built = match config.otlp_protocol {
-        OtlpProtocol::Grpc => {
-            let headers: http::HeaderMap =
-                headers.iter().filter_map(|(name, value)| Some((name.try_into().ok()?, value.try_into().ok()?))).collect();
-            let mut builder = SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(config.otlp_endpoint.clone())
-                .with_timeout(timeout)
-                .with_retry_policy(retries)
-                .with_metadata(MetadataMap::from_headers(headers));
-            if gzip {
-                builder = builder.with_compression(Compression::Gzip);
-            }
-            if config.otlp_endpoint.starts_with("https:") {
-                let tls = ClientTlsConfig::new();
-                builder = builder.with_tls_config(match authority {
-                    Some(pem) => tls.ca_certificate(Certificate::from_pem(pem)),
-                    None => tls.with_native_roots(),
-                });
-            }
-            builder.build()
-        }
-        OtlpProtocol::HttpProtobuf => {
-            let mut builder = SpanExporter::builder()
-                .with_http()
-                .with_http_client(OtlpHttp::new(authority.as_deref(), timeout))
-                .with_protocol(Protocol::HttpBinary)
-                .with_endpoint(traces_url(&config.otlp_endpoint))
-                .with_timeout(timeout)
-                .with_retry_policy(retries)
-                .with_headers(headers.into_iter().collect());
-            if gzip {
-                builder = builder.with_compression(Compression::Gzip);
-            }
-            builder.build()
-        }
-    };
-    built.map_err(|source| TelemetryError::Exporter { endpoint: config.otlp_endpoint.clone(), source })
-}
-
-/// `/v1/traces` below the endpoint, unless it is there already.
-fn traces_url(endpoint: &str) -> String {
-    let base = endpoint.trim_end_matches('/');
-    if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") }
-}
-
-/// The export thread blocks anyway, so a blocking client is all that it takes.
-#[derive(Debug)]
-struct OtlpHttp(ureq::Agent);
-
-impl OtlpHttp {
-    fn new(authority: Option<&[u8]>, timeout: Duration) -> Self {
-        let roots = match authority {
-            Some(pem) => {
-                let certificates = ureq::tls::parse_pem(pem).filter_map(|item| match item {
-                    Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(certificate),
-                    _ => None,
-                });
-                RootCerts::new_with_certs(&certificates.collect::<Vec<_>>())
-            }
-            None => RootCerts::PlatformVerifier,
-        };
-        let tls = TlsConfig::builder().root_certs(roots).build();
-        let config = ureq::Agent::config_builder().tls_config(tls).timeout_global(Some(timeout)).http_status_as_error(false).build();
-        Self(config.new_agent())
-    }
-}
-
-#[async_trait::async_trait]
-impl HttpClient for OtlpHttp {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let response = self.0.run(request.map(|bytes| bytes.to_vec()))?;
-        let (head, mut body) = response.into_parts();
-        Ok(Response::from_parts(head, body.read_to_vec()?.into()))
-    }
-}
 
 /// Spans that were admitted and not yet exported.
 #[derive(Debug, Default)]
@@ -139,7 +49,11 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// A queue of `config.queue_size` spans in front of the exporter.
-    pub(crate) fn new(exporter: SpanExporter, config: &TelemetryConfig) -> Self {
+    ///
+    /// # Errors
+    /// Where the exporter cannot be made as configured.
+    pub(crate) fn new(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
+        let sender = Sender::new(config)?;
         let waiting = Arc::new(Waiting::default());
         let batches = BatchConfigBuilder::default()
             // ours is the limit that counts
@@ -147,9 +61,9 @@ impl Admission {
             .with_max_export_batch_size(config.batch_size)
             .with_scheduled_delay(Duration::from_millis(config.export_interval_ms))
             .build();
-        let counted = Counted { inner: exporter, waiting: Arc::clone(&waiting) };
-        let inner = BatchSpanProcessor::builder(counted).with_batch_config(batches).build();
-        Self { inner, waiting, room: config.queue_size, told: AtomicBool::new(false) }
+        let exporter = Exporter { sender, resource: Resource::builder_empty().build(), waiting: Arc::clone(&waiting) };
+        let inner = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+        Ok(Self { inner, waiting, room: config.queue_size, told: AtomicBool::new(false) })
     }
 }
 
@@ -192,46 +106,41 @@ impl SpanProcessor for Admission {
     }
 }
 
-/// Counts what became of each span.
+/// Encodes and sends batches, and counts what became of each span.
 #[derive(Debug)]
-struct Counted {
-    inner: SpanExporter,
+struct Exporter {
+    sender: Sender,
+    resource: Resource,
     waiting: Arc<Waiting>,
 }
 
-impl opentelemetry_sdk::trace::SpanExporter for Counted {
+impl opentelemetry_sdk::trace::SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
-        let result = self.inner.export(batch).await;
+        let request = encode::request(&self.resource, &batch);
+        // gone before the request travels: a backend that is slow holds bytes, not spans
+        drop(batch);
+        let result = self.sender.send(request).await;
         let spans = self.waiting.take(spans);
-        count_spans(if result.is_ok() { SpanResult::Exported } else { SpanResult::Failed }, spans);
-        if let Err(error) = &result {
-            tracing::warn!(%error, spans, "spans are lost: the export failed");
+        match result {
+            Ok(answer) => {
+                let rejected = usize::try_from(answer.rejected_spans).unwrap_or(0).min(spans);
+                count_spans(SpanResult::Exported, spans - rejected);
+                if rejected > 0 {
+                    count_spans(SpanResult::Failed, rejected);
+                    tracing::warn!(spans = rejected, reason = answer.error_message, "spans are lost: the backend rejects them");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                count_spans(SpanResult::Failed, spans);
+                tracing::warn!(error, spans, "spans are lost: the export failed");
+                Err(OTelSdkError::InternalFailure(error))
+            }
         }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::traces_url;
-
-    #[test]
-    fn the_path_of_otlp_http_is_added_once() {
-        assert_eq!(traces_url("http://a:4318"), "http://a:4318/v1/traces");
-        assert_eq!(traces_url("http://a:4318/otlp/"), "http://a:4318/otlp/v1/traces");
-        assert_eq!(traces_url("http://a:4318/v1/traces"), "http://a:4318/v1/traces");
+        self.resource = resource.clone();
     }
 }

@@ -24,8 +24,12 @@ fn method(path: &str) -> String {
     path.trim_start_matches('/').to_owned()
 }
 
-fn attributes(method: &str) -> Vec<KeyValue> {
-    vec![KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"), KeyValue::new(semconv::RPC_METHOD, method.to_owned())]
+/// What the conventions put for methods that are none.
+pub(crate) const OTHER: &str = "_OTHER";
+
+/// `rpc.method` follows at the end of the call: until then nobody knows whether the callee has it.
+fn attributes() -> Vec<KeyValue> {
+    vec![KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc")]
 }
 
 /// The name of a status code as the gRPC specification and the conventions spell it.

@@ -11,7 +11,7 @@ use actix_web::{
     body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{
-        Version,
+        Method, Version,
         header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     },
 };
@@ -22,7 +22,7 @@ use opentelemetry::{
 };
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use crate::{context, metrics, span::Edge};
+use crate::{context, grpc::OTHER, metrics, span::Edge};
 
 /// Every response names the trace that it belongs to in this header.
 pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -66,8 +66,8 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let parent = context::extract(&ActixHeaders(request.headers()));
-        let method = request.method().to_string();
-        let edge = Edge::start(method.clone(), SpanKind::Server, attributes(&request), &parent);
+        let method = known(request.method());
+        let edge = Edge::start(span_name(method), SpanKind::Server, attributes(&request, method), &parent);
         let context = edge.context.clone();
         let body = body_size(request.headers());
         let call = self.service.call(request);
@@ -75,7 +75,7 @@ where
             async move {
                 let mut result = call.await;
                 if let Ok(response) = &mut result {
-                    finish(response, &method, body, &edge);
+                    finish(response, method, body, &edge);
                 }
                 result
             }
@@ -84,11 +84,11 @@ where
     }
 }
 
-fn finish<B>(response: &mut ServiceResponse<B>, method: &str, body: u64, edge: &Edge) {
+fn finish<B>(response: &mut ServiceResponse<B>, method: &'static str, body: u64, edge: &Edge) {
     let status = response.status();
     let route = response.request().match_pattern();
     if let Some(route) = &route {
-        edge.rename(format!("{method} {route}"));
+        edge.rename(format!("{} {route}", span_name(method)));
         edge.set([KeyValue::new(semconv::HTTP_ROUTE, route.clone())]);
     }
     edge.set([KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))]);
@@ -102,19 +102,38 @@ fn finish<B>(response: &mut ServiceResponse<B>, method: &str, body: u64, edge: &
     edge.end(status.is_server_error().then(|| (status.as_u16().to_string(), String::new())));
 }
 
+/// The methods of RFC 9110 and RFC 5789.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+
+/// The method, or `_OTHER`: callers can make up methods, and must not make up series or names of spans.
+fn known(method: &Method) -> &'static str {
+    METHODS.iter().find(|known| **known == method.as_str()).copied().unwrap_or(OTHER)
+}
+
+/// What the conventions put for the method into a span's name.
+fn span_name(method: &'static str) -> &'static str {
+    if method == OTHER { "HTTP" } else { method }
+}
+
 /// What the caller says that it sends, in bytes.
 fn body_size(headers: &HeaderMap) -> u64 {
     headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
 }
 
-fn attributes(request: &ServiceRequest) -> Vec<KeyValue> {
+fn attributes(request: &ServiceRequest, method: &'static str) -> Vec<KeyValue> {
     let connection = request.connection_info();
     let mut attributes = vec![
-        KeyValue::new(semconv::HTTP_REQUEST_METHOD, request.method().to_string()),
+        KeyValue::new(semconv::HTTP_REQUEST_METHOD, method),
         KeyValue::new(semconv::URL_PATH, request.path().to_owned()),
         KeyValue::new(semconv::URL_SCHEME, connection.scheme().to_owned()),
         KeyValue::new(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version())),
     ];
+    if method == OTHER {
+        attributes.push(KeyValue::new(semconv::HTTP_REQUEST_METHOD_ORIGINAL, request.method().to_string()));
+    }
+    if !request.query_string().is_empty() {
+        attributes.push(KeyValue::new(semconv::URL_QUERY, request.query_string().to_owned()));
+    }
     let (host, port) = connection.host().rsplit_once(':').unwrap_or((connection.host(), ""));
     attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()));
     attributes.extend(port.parse().ok().map(|port: i64| KeyValue::new(semconv::SERVER_PORT, port)));

@@ -22,6 +22,7 @@ use prometheus_client::{
 
 use crate::{
     config::{Mode, TelemetryConfig},
+    grpc::OTHER,
     setup::makes_spans,
 };
 
@@ -29,9 +30,6 @@ use crate::{
 const SECONDS: [f64; 15] = [0.0, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// OBI's buckets for sizes, in bytes.
 const BYTES: [f64; 10] = [0.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0];
-
-/// The methods of RFC 9110 and RFC 5789; any other is `_OTHER`, so that callers cannot make up series.
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 /// The exemplar of a latency.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -153,12 +151,11 @@ where
     family.get_or_create(labels).observe(value, exemplar, Some(SystemTime::now()));
 }
 
-/// An HTTP request was answered; `route` is the pattern, none where no route matched.
-pub(crate) fn http_server(method: &str, route: Option<&str>, status: u16, body: u64, since: Instant, context: &Context) {
+/// An HTTP request was answered; `method` is a known one or `_OTHER`, `route` the pattern, none where no route matched.
+pub(crate) fn http_server(method: &'static str, route: Option<&str>, status: u16, body: u64, since: Instant, context: &Context) {
     if !makes_spans() {
         return;
     }
-    let method = METHODS.iter().find(|known| **known == method).copied().unwrap_or("_OTHER");
     let labels = HttpLabels {
         http_request_method: method.into(),
         http_response_status_code: status,
@@ -169,14 +166,13 @@ pub(crate) fn http_server(method: &str, route: Option<&str>, status: u16, body: 
     observe(&RED.http_body, &labels, body as f64, context);
 }
 
-/// A gRPC call has ended; `method` is `package.Service/Method`.
+/// A gRPC call has ended; `method` is `package.Service/Method`, or `_OTHER` where nobody serves it.
 pub(crate) fn rpc(side: crate::grpc::Side, method: &str, code: i32, since: Instant, context: &Context) {
     if !makes_spans() {
         return;
     }
-    // OBI's label is the path; one that nobody serves is the caller's invention
-    let invented = side == crate::grpc::Side::Server && code == i32::from(tonic::Code::Unimplemented);
-    let rpc_method = if invented { "_OTHER".to_owned() } else { format!("/{method}") };
+    // OBI's label is the path
+    let rpc_method = if method == OTHER { OTHER.to_owned() } else { format!("/{method}") };
     let labels = RpcLabels { rpc_method, rpc_system: "grpc".into(), rpc_grpc_status_code: code };
     let family = match side {
         crate::grpc::Side::Server => &RED.rpc_server,

@@ -19,13 +19,13 @@ use crate::{
 /// Why telemetry could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The exporter refuses its settings.
-    #[error("telemetry.otlp_endpoint {endpoint:?}: {source}")]
+    /// The exporter cannot use its settings.
+    #[error("telemetry.otlp_endpoint {endpoint:?}: {problem}")]
     Exporter {
         /// The configured endpoint.
         endpoint: String,
-        /// What the exporter says.
-        source: opentelemetry_otlp::ExporterBuildError,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The authorities cannot be read.
     #[error("telemetry.otlp_ca_file {}: {source}", file.display())]
@@ -112,7 +112,7 @@ fn provider(config: &TelemetryConfig, service_name: &'static str) -> Result<SdkT
         Sampling::ParentOrRatio => Sampler::ParentBased(Box::new(ratio())),
     };
     let provider = SdkTracerProvider::builder()
-        .with_span_processor(export::Admission::new(export::exporter(config)?, config))
+        .with_span_processor(export::Admission::new(config)?)
         .with_sampler(sampler)
         .with_resource(resource(service_name))
         .build();

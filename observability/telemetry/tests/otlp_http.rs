@@ -11,8 +11,8 @@ use std::{
 
 use telemetry::{OtlpCompression, OtlpProtocol, TelemetryConfig, context::TraceContext, kafka::SendSpan};
 
-/// Reads one request, answers it, and gives its head.
-fn answer(mut stream: TcpStream) -> String {
+/// Reads one request, answers it with `status` and more headers, and gives its head.
+fn answer(mut stream: TcpStream, status: &str) -> String {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     let head = loop {
@@ -30,12 +30,12 @@ fn answer(mut stream: TcpStream) -> String {
         let count = stream.read(&mut buffer).unwrap();
         read.extend_from_slice(&buffer[..count]);
     }
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
     head
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_span_goes_out_with_headers_and_compression_before_the_process_ends() {
+async fn a_span_goes_out_with_headers_and_compression_again_after_a_refusal_and_before_the_process_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = TelemetryConfig {
         otlp_endpoint: format!("http://{}/otlp", listener.local_addr().unwrap()),
@@ -46,13 +46,18 @@ async fn a_span_goes_out_with_headers_and_compression_before_the_process_ends() 
         ..TelemetryConfig::default()
     };
     let (heads, received) = mpsc::channel();
-    thread::spawn(move || heads.send(answer(listener.accept().unwrap().0)).unwrap());
+    thread::spawn(move || {
+        for status in ["503 Service Unavailable\r\nretry-after: 0", "200 OK"] {
+            heads.send(answer(listener.accept().unwrap().0, status)).unwrap();
+        }
+    });
 
     let telemetry = telemetry::start(&config, "tested").unwrap();
     SendSpan::below(&TraceContext::default(), "orders.created", "key").acknowledged(0, 1);
     tokio::task::block_in_place(|| telemetry.shutdown());
 
     let head = received.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(received.recv_timeout(Duration::from_secs(10)).unwrap(), head, "the second attempt is like the first");
     for line in [
         "post /otlp/v1/traces http/1.1",
         "content-type: application/x-protobuf",

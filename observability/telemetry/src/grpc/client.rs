@@ -74,7 +74,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = method(request.uri().path());
-        let mut attributes = attributes(&method);
+        let mut attributes = attributes();
         attributes.extend(self.server.iter().cloned());
         let edge = Edge::start(method.clone(), SpanKind::Client, attributes, &Context::current());
         let context = edge.context.clone();
