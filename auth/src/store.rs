@@ -1,12 +1,13 @@
 //! All SQL of `auth`. Says where each transaction begins and ends.
 
 use chrono::{DateTime, Utc};
+use db::connection::Connection;
 use db::schema::auth::{outbox, users};
 use diesel::{
     ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper,
     result::{DatabaseErrorKind, Error},
 };
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use events::{contract::UserCreated, outbox::OutboxRow};
 use uuid::Uuid;
 
@@ -36,11 +37,7 @@ impl From<UserRow> for User {
 }
 
 /// Adds an account and its `UserCreated`: one transaction.
-pub(crate) async fn register(
-    connection: &mut AsyncPgConnection,
-    registration: &Registration,
-    password_hash: &str,
-) -> Result<User, AuthError> {
+pub(crate) async fn register(connection: &mut Connection, registration: &Registration, password_hash: &str) -> Result<User, AuthError> {
     let created = connection.transaction(async |connection| {
         let user = insert(connection, registration, password_hash).await?;
         let event =
@@ -51,7 +48,7 @@ pub(crate) async fn register(
     created.await
 }
 
-async fn insert(connection: &mut AsyncPgConnection, registration: &Registration, password_hash: &str) -> Result<User, AuthError> {
+async fn insert(connection: &mut Connection, registration: &Registration, password_hash: &str) -> Result<User, AuthError> {
     let row = (
         users::user_id.eq(Uuid::now_v7()),
         users::username.eq(&registration.username),
@@ -75,14 +72,14 @@ fn taken(error: &Error) -> Option<&'static str> {
 }
 
 /// The account of an address, and its password's hash.
-pub(crate) async fn find_by_email(connection: &mut AsyncPgConnection, email: &str) -> QueryResult<Option<(User, String)>> {
+pub(crate) async fn find_by_email(connection: &mut Connection, email: &str) -> QueryResult<Option<(User, String)>> {
     let query = users::table.filter(users::email.eq(email)).select(UserRow::as_select());
     let row = query.first(connection).await.optional()?;
     Ok(row.map(|row| (row.password_hash.clone(), row)).map(|(hash, row)| (row.into(), hash)))
 }
 
 /// Puts an event into the outbox; a transaction of its own where the caller has none.
-pub(crate) async fn add_event(connection: &mut AsyncPgConnection, event: &OutboxRow) -> QueryResult<()> {
+pub(crate) async fn add_event(connection: &mut Connection, event: &OutboxRow) -> QueryResult<()> {
     let row = (
         outbox::event_id.eq(event.event_id),
         outbox::topic.eq(event.topic),

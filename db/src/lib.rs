@@ -2,6 +2,7 @@
 //! a database per test.
 
 pub mod connect;
+pub mod connection;
 pub mod generate;
 pub mod migrate;
 pub mod pool;

@@ -9,13 +9,15 @@ use chassis::{
 };
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{
-    AsyncConnection, AsyncPgConnection,
+    AsyncPgConnection,
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolableConnection, RecyclingMethod},
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use telemetry::sql::SqlSpans;
 use tokio_postgres::{NoTls, config::Host};
+
+use crate::connection::Connection;
 
 /// The `database` table of a service's configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,7 +77,7 @@ pub struct DatabaseUnavailable(String);
 
 /// A connection taken from a [`Pool`].
 pub type PooledConnection<'a> = bb8::PooledConnection<'a, Manager>;
-type Manager = AsyncDieselConnectionManager<AsyncPgConnection>;
+type Manager = AsyncDieselConnectionManager<Connection>;
 
 /// A pool. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -123,7 +125,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`DatabaseUnavailable`]
-    pub async fn dedicated(&self) -> Result<AsyncPgConnection, DatabaseUnavailable> {
+    pub async fn dedicated(&self) -> Result<Connection, DatabaseUnavailable> {
         self.inner.dedicated().await.map_err(|error| DatabaseUnavailable(error.to_string()))
     }
 
@@ -193,16 +195,15 @@ fn connection_settings(config: &DatabaseConfig, application_name: &str) -> Resul
     Ok(settings)
 }
 
-async fn connect(settings: tokio_postgres::Config) -> ConnectionResult<AsyncPgConnection> {
+async fn connect(settings: tokio_postgres::Config) -> ConnectionResult<Connection> {
     let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
     let (client, connection) = settings.connect(NoTls).await.map_err(bad)?;
-    let mut connection = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
+    let connection = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
     let host = match settings.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
         None => String::new(),
     };
     let port = settings.get_ports().first().copied().unwrap_or(5432);
-    connection.set_instrumentation(SqlSpans::new(settings.get_dbname().unwrap_or_default(), &host, port));
-    Ok(connection)
+    Ok(Connection::new(connection, SqlSpans::new(settings.get_dbname().unwrap_or_default(), &host, port)))
 }

@@ -8,8 +8,9 @@ use chassis::{
     config::{Common, Problems, ServiceConfig},
     redis::{Redis, RedisConfig},
 };
+use db::connection::Connection;
 use db::pool::{DatabaseConfig, Pool};
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncConnection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -127,7 +128,7 @@ impl Effect {
 }
 
 impl Analytics {
-    async fn apply(&self, connection: &mut AsyncPgConnection, effect: &Effect) -> Result<(), HandleError> {
+    async fn apply(&self, connection: &mut Connection, effect: &Effect) -> Result<(), HandleError> {
         match effect {
             Effect::Order(event) => self.record_order(connection, &event.data).await,
             Effect::Registration(event) => Ok(store::add_registration(connection, event.data.timestamp.date_naive()).await?),
@@ -135,7 +136,7 @@ impl Analytics {
         }
     }
 
-    async fn record_order(&self, connection: &mut AsyncPgConnection, order: &OrderRecorded) -> Result<(), HandleError> {
+    async fn record_order(&self, connection: &mut Connection, order: &OrderRecorded) -> Result<(), HandleError> {
         // a change of status sells nothing, and Redis refuses an empty list
         if order.change == OrderChange::Updated {
             return Ok(());

@@ -1,8 +1,9 @@
 //! Each event's effect once: its id is kept in the transaction of the effect.
 
+use db::connection::Connection;
 use db::schema::events::processed_events;
 use diesel::{ExpressionMethods, QueryResult};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 /// Takes the event for `consumer`, within the caller's transaction: true where nobody has had it before. A second
@@ -10,7 +11,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// diesel's
-pub async fn claim(connection: &mut AsyncPgConnection, consumer: &str, event_id: Uuid) -> QueryResult<bool> {
+pub async fn claim(connection: &mut Connection, consumer: &str, event_id: Uuid) -> QueryResult<bool> {
     let inserted = diesel::insert_into(processed_events::table)
         .values((processed_events::consumer.eq(consumer), processed_events::event_id.eq(event_id)))
         .on_conflict_do_nothing()

@@ -7,11 +7,11 @@
 mod metrics;
 mod rows;
 
+use db::connection::Connection;
 use std::{sync::Arc, time::Duration};
 
 use chassis::{Process, StartError, config::Problems};
 use db::pool::Pool;
-use diesel_async::AsyncPgConnection;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use telemetry::context::TraceContext;
@@ -153,7 +153,7 @@ impl Relay {
     }
 
     /// True where there may be more.
-    async fn publish_batch(&self, connection: &mut AsyncPgConnection, leases: &[i16]) -> Result<bool, RelayError> {
+    async fn publish_batch(&self, connection: &mut Connection, leases: &[i16]) -> Result<bool, RelayError> {
         let batch = rows::oldest(connection, self.schema, leases, self.config.batch_size).await?;
         let full = i64::try_from(batch.len()).is_ok_and(|length| length == self.config.batch_size);
         for wave in waves(batch) {

@@ -3,9 +3,10 @@
 mod place;
 
 use chrono::{DateTime, Utc};
+use db::connection::Connection;
 use db::schema::orders::{order_items, orders};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use events::{contract::Item, outbox::OutboxRow};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub(crate) enum Placed {
 
 /// Places an order: customer, order, lines, stock and outbox in one statement, all or nothing. What the database refuses
 /// is looked into only then.
-pub(crate) async fn place(connection: &mut AsyncPgConnection, wish: &Wish, order: Order, event: &OutboxRow) -> Result<Placed, OrderError> {
+pub(crate) async fn place(connection: &mut Connection, wish: &Wish, order: Order, event: &OutboxRow) -> Result<Placed, OrderError> {
     let fingerprint = wish.fingerprint();
     let statement = PlaceStatement::new(wish, &order, &fingerprint, event);
     let Err(error) = statement.execute(connection).await else {
@@ -46,7 +47,7 @@ pub(crate) async fn place(connection: &mut AsyncPgConnection, wish: &Wish, order
 }
 
 /// The order that the wish's idempotency key has placed, if there is one.
-pub(crate) async fn placed_before(connection: &mut AsyncPgConnection, wish: &Wish) -> Result<Option<Placed>, OrderError> {
+pub(crate) async fn placed_before(connection: &mut Connection, wish: &Wish) -> Result<Option<Placed>, OrderError> {
     let Some(key) = &wish.idempotency_key else { return Ok(None) };
     let Some((earlier, fingerprint)) = find_by_key(connection, wish.customer.user_id, key).await? else { return Ok(None) };
     if fingerprint == wish.fingerprint() { Ok(Some(Placed::Before(earlier))) } else { Err(OrderError::IdempotencyKeyReused) }
@@ -78,19 +79,14 @@ struct ItemRow {
 }
 
 /// A user's order.
-pub(crate) async fn find(connection: &mut AsyncPgConnection, user_id: Uuid, order_id: Uuid) -> Result<Option<Order>, OrderError> {
+pub(crate) async fn find(connection: &mut Connection, user_id: Uuid, order_id: Uuid) -> Result<Option<Order>, OrderError> {
     let query = orders::table.filter(orders::order_id.eq(order_id)).filter(orders::customer_id.eq(user_id));
     let row = query.select(OrderRow::as_select()).first(connection).await.optional()?;
     Ok(with_items(connection, row.into_iter().collect()).await?.pop())
 }
 
 /// A user's orders, newest first, from below `before` on.
-pub(crate) async fn list(
-    connection: &mut AsyncPgConnection,
-    user_id: Uuid,
-    before: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Order>, OrderError> {
+pub(crate) async fn list(connection: &mut Connection, user_id: Uuid, before: Option<Uuid>, limit: i64) -> Result<Vec<Order>, OrderError> {
     let query = orders::table
         .filter(orders::customer_id.eq(user_id))
         .filter(orders::order_id.lt(before.unwrap_or(Uuid::max())))
@@ -100,7 +96,7 @@ pub(crate) async fn list(
     with_items(connection, rows).await
 }
 
-async fn find_by_key(connection: &mut AsyncPgConnection, user_id: Uuid, key: &str) -> Result<Option<(Order, Vec<u8>)>, OrderError> {
+async fn find_by_key(connection: &mut Connection, user_id: Uuid, key: &str) -> Result<Option<(Order, Vec<u8>)>, OrderError> {
     let query = orders::table.filter(orders::customer_id.eq(user_id)).filter(orders::idempotency_key.eq(key));
     let Some(row) = query.select(OrderRow::as_select()).first(connection).await.optional()? else { return Ok(None) };
     let hash = row.request_hash.clone();
@@ -108,7 +104,7 @@ async fn find_by_key(connection: &mut AsyncPgConnection, user_id: Uuid, key: &st
 }
 
 /// All lines of all orders in one statement.
-async fn with_items(connection: &mut AsyncPgConnection, rows: Vec<OrderRow>) -> Result<Vec<Order>, OrderError> {
+async fn with_items(connection: &mut Connection, rows: Vec<OrderRow>) -> Result<Vec<Order>, OrderError> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }

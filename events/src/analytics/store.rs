@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use db::connection::Connection;
 use db::schema::events::{daily_orders, daily_users, product_sales};
 use diesel::{ExpressionMethods, QueryResult, upsert::excluded};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::contract::{OrderChange, OrderRecorded};
 
 /// Adds an order's units, or takes a cancelled one's away; returns the products' totals.
-pub(super) async fn add_sales(connection: &mut AsyncPgConnection, order: &OrderRecorded) -> QueryResult<Vec<(Uuid, i64)>> {
+pub(super) async fn add_sales(connection: &mut Connection, order: &OrderRecorded) -> QueryResult<Vec<(Uuid, i64)>> {
     let sign: i64 = if order.change == OrderChange::Cancelled { -1 } else { 1 };
     // one lock order for all, so that two orders of the same products cannot wait for each other; and a product once, since
     // one statement cannot change a row twice
@@ -32,7 +33,7 @@ pub(super) async fn add_sales(connection: &mut AsyncPgConnection, order: &OrderR
 }
 
 /// Adds an order to its day.
-pub(super) async fn add_order(connection: &mut AsyncPgConnection, order: &OrderRecorded) -> QueryResult<()> {
+pub(super) async fn add_order(connection: &mut Connection, order: &OrderRecorded) -> QueryResult<()> {
     let (orders, cancelled, revenue): (i64, i64, Decimal) = match order.change {
         OrderChange::Placed => (1, 0, order.total_amount),
         OrderChange::Cancelled => (0, 1, -order.total_amount),
@@ -59,16 +60,16 @@ pub(super) async fn add_order(connection: &mut AsyncPgConnection, order: &OrderR
 }
 
 /// Counts a registration.
-pub(super) async fn add_registration(connection: &mut AsyncPgConnection, day: NaiveDate) -> QueryResult<()> {
+pub(super) async fn add_registration(connection: &mut Connection, day: NaiveDate) -> QueryResult<()> {
     add_user_event(connection, day, 1, 0).await
 }
 
 /// Counts a login.
-pub(super) async fn add_login(connection: &mut AsyncPgConnection, day: NaiveDate) -> QueryResult<()> {
+pub(super) async fn add_login(connection: &mut Connection, day: NaiveDate) -> QueryResult<()> {
     add_user_event(connection, day, 0, 1).await
 }
 
-async fn add_user_event(connection: &mut AsyncPgConnection, day: NaiveDate, registrations: i64, logins: i64) -> QueryResult<()> {
+async fn add_user_event(connection: &mut Connection, day: NaiveDate, registrations: i64, logins: i64) -> QueryResult<()> {
     diesel::insert_into(daily_users::table)
         .values((daily_users::day.eq(day), daily_users::registrations.eq(registrations), daily_users::logins.eq(logins)))
         .on_conflict(daily_users::day)

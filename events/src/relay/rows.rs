@@ -1,10 +1,11 @@
 //! The relay's SQL. The schema's name is a constant of the program, never input.
 
+use db::connection::Connection;
 use diesel::{
     QueryResult, QueryableByName, sql_query,
     sql_types::{Array, BigInt, Double, Nullable, SmallInt, Text, Uuid as SqlUuid},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::metrics::Backlog;
@@ -35,7 +36,7 @@ struct Shard {
 }
 
 /// Takes the leases that nobody has, beyond those `held`; they last as long as the connection.
-pub(super) async fn lease(connection: &mut AsyncPgConnection, schema: &str, held: &[i16]) -> QueryResult<Vec<i16>> {
+pub(super) async fn lease(connection: &mut Connection, schema: &str, held: &[i16]) -> QueryResult<Vec<i16>> {
     let taken: Vec<Shard> = sql_query(
         "SELECT shard FROM (
              SELECT shard::smallint FROM generate_series(0, $1 - 1) AS shard WHERE shard <> ALL ($2) ORDER BY shard
@@ -50,7 +51,7 @@ pub(super) async fn lease(connection: &mut AsyncPgConnection, schema: &str, held
     Ok(taken.into_iter().map(|row| row.shard).collect())
 }
 
-pub(super) async fn oldest(connection: &mut AsyncPgConnection, schema: &str, leases: &[i16], limit: i64) -> QueryResult<Vec<Row>> {
+pub(super) async fn oldest(connection: &mut Connection, schema: &str, leases: &[i16], limit: i64) -> QueryResult<Vec<Row>> {
     sql_query(format!(
         "SELECT id, event_id, topic, key, payload, traceparent, tracestate FROM {schema}.outbox WHERE shard = ANY ($1) ORDER BY id LIMIT $2"
     ))
@@ -69,7 +70,7 @@ struct Count {
 }
 
 /// All rows, whoever has their leases.
-pub(super) async fn backlog(connection: &mut AsyncPgConnection, schema: &str) -> QueryResult<Backlog> {
+pub(super) async fn backlog(connection: &mut Connection, schema: &str) -> QueryResult<Backlog> {
     let count: Count = sql_query(format!(
         "SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_age FROM {schema}.outbox"
     ))
@@ -78,7 +79,7 @@ pub(super) async fn backlog(connection: &mut AsyncPgConnection, schema: &str) ->
     Ok(Backlog { rows: count.rows, oldest_age: count.oldest_age })
 }
 
-pub(super) async fn delete(connection: &mut AsyncPgConnection, schema: &str, ids: &[i64]) -> QueryResult<()> {
+pub(super) async fn delete(connection: &mut Connection, schema: &str, ids: &[i64]) -> QueryResult<()> {
     if ids.is_empty() {
         return Ok(());
     }

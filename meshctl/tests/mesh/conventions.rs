@@ -190,6 +190,29 @@ pub(crate) fn breaches(span: &Span) -> Vec<String> {
     wrong
 }
 
+/// A span, and what is wrong with it once it has been changed.
+fn changed(span: &Span, change: impl FnOnce(&mut Span)) -> Vec<String> {
+    let mut span = span.clone();
+    change(&mut span);
+    breaches(&span)
+}
+
+/// The check sees what it is for, in a span that it has nothing against.
+pub(crate) fn sees_defects(sql: &Span) {
+    assert_eq!(breaches(sql), Vec::<String>::new());
+    for (defect, found) in [
+        ("lacks db.query.text", changed(sql, |span| drop(span.attributes.remove(semconv::DB_QUERY_TEXT)))),
+        ("and not a Number", changed(sql, |span| drop(span.attributes.insert(semconv::SERVER_PORT.into(), "5432".into())))),
+        ("db.statement, which no convention", changed(sql, |span| drop(span.attributes.insert("db.statement".into(), "SELECT".into())))),
+        ("do not agree", changed(sql, |span| drop(span.attributes.insert(semconv::ERROR_TYPE.into(), "Unknown".into())))),
+        ("is called \"query\"", changed(sql, |span| span.name = "query".into())),
+        ("its resource lacks service.version", changed(sql, |span| drop(span.resource.remove(semconv::SERVICE_VERSION)))),
+        ("no convention is about", changed(sql, |span| span.kind = Kind::Internal)),
+    ] {
+        assert!(matches!(found.as_slice(), [only] if only.contains(defect)), "{defect}: {found:?}");
+    }
+}
+
 /// All spans in the backend, of every service that has any.
 pub(crate) async fn all_spans(mesh: &Mesh) -> Vec<Span> {
     let ask = async |path: String| -> Value {

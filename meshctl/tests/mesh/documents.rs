@@ -78,7 +78,7 @@ async fn the_commands_of_the_page_about_sampling_work_and_verify_is_told_from_ot
 
 #[tokio::test]
 async fn the_commands_of_the_page_about_obi_work() {
-    let mesh = Mesh::start_with(&["--infra-only"], &[]);
+    let mesh = Mesh::start(&[]);
     let commands = commands(include_str!("../../../docs/obi.md"));
     assert_eq!(commands, ["./mesh doctor"]);
     for line in &commands {

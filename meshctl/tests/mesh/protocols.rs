@@ -8,7 +8,7 @@ use serde_json::json;
 use tonic::transport::Endpoint;
 
 use crate::{
-    conventions::{all_spans, breaches},
+    conventions::{all_spans, breaches, sees_defects},
     exposition::Exposition,
     running::{Mesh, eventually, json_of, traceparent},
     truth::Truth,
@@ -141,7 +141,7 @@ async fn over_sql(mesh: &Mesh) -> Trail {
         http("POST", "/api/v1/auth/register", "409"),
         grpc("gateway", Kind::Client, REGISTER, "ALREADY_EXISTS"),
         grpc("auth", Kind::Server, REGISTER, "ALREADY_EXISTS"),
-        database("auth", Protocol::Sql, "INSERT auth.users", &insert),
+        database("auth", Protocol::Sql, "INSERT auth.users", &insert).attribute("error.type", "UniqueViolation"),
     ];
     let labels: Labels = &[("db_operation_name", "INSERT"), ("db_system_name", "postgresql")];
     let (trail, caller) = Trail::new(mesh, Protocol::Sql, path, ("auth", "db_client_operation_duration_seconds_count", labels)).await;
@@ -228,9 +228,9 @@ async fn misbehave(mesh: &Mesh) {
         assert_eq!(answer.status().as_u16(), expected, "{path}");
     };
     ask("GET", "/api/v1/orders?limit=2", 200).await;
-    ask("GET", "/api/v1/orders/not-an-id", 400).await;
+    ask("GET", "/api/v1/orders/not-an-id", 422).await;
     ask("GET", &format!("/api/v1/orders/{}", uuid::Uuid::now_v7()), 404).await;
-    ask("POST", "/api/v1/orders", 400).await;
+    ask("POST", "/api/v1/orders", 415).await;
     ask("GET", "/nowhere", 404).await;
     ask("BREW", "/api/v1/orders", 405).await;
     ask("BREW", "/nowhere", 404).await;
@@ -274,6 +274,7 @@ async fn each_protocol_leaves_its_trace_and_its_count_and_every_span_keeps_to_th
         .flat_map(|span| breaches(span).into_iter().map(|what| format!("{} {:?} {}: {what}", span.service, span.kind, span.name)))
         .collect();
     assert!(wrong.is_empty(), "{} of {} spans:\n{}", wrong.len(), spans.len(), wrong.join("\n"));
+    sees_defects(spans.iter().find(|span| span.protocol() == Some(Protocol::Sql) && !span.failed()).unwrap());
     // what was to be among them
     for filter in [
         SpanFilter::service("gateway").name("HTTP /api/v1/orders").attribute("http.request.method_original", "BREW"),

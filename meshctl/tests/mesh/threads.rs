@@ -175,7 +175,6 @@ async fn a_connection_that_does_nothing_costs_a_service_at_most_a_mebibyte() {
     }
     for ((service, _), before) in SERVERS.iter().zip(before) {
         let each = resident(&mesh, service).saturating_sub(before) / IDLE as u64;
-        println!("{service}: {each} KiB for each of {IDLE} idle connections");
         let threads = std::fs::read_dir(format!("/proc/{}/task", mesh.service(service)["pid"])).unwrap().count();
         assert!(threads > IDLE, "{service} has {threads} threads: the connections are gone");
         assert!(each <= 1024, "{service}: {each} KiB for each of {IDLE} idle connections");

@@ -6,13 +6,16 @@ mod summary;
 use std::{
     collections::HashMap,
     fmt::{self, Write},
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context as Poller, Poll, ready},
 };
 
 use diesel::{
     connection::{Instrumentation, InstrumentationEvent},
     result::Error,
 };
+use futures::Stream;
 use opentelemetry::{Context, KeyValue, trace::SpanKind};
 use opentelemetry_semantic_conventions::attribute as semconv;
 use summary::Summary;
@@ -27,25 +30,45 @@ use crate::{
 const REMEMBERED: usize = 256;
 
 /// Instrumentation for one connection: a client span for each statement that runs within a request, with the statement's
-/// text but never its bind values.
+/// text but never its bind values. Clones are of one connection.
+#[derive(Debug, Clone, Default)]
+pub struct SqlSpans(Arc<Mutex<State>>);
+
 #[derive(Debug, Default)]
-pub struct SqlSpans {
+struct State {
     namespace: Arc<str>,
     server: Vec<KeyValue>,
     summaries: HashMap<String, Arc<Summary>>,
     open: Option<(Edge, Arc<Summary>)>,
+    /// The statement that runs is over when its rows have come, not when it was sent.
+    rows: bool,
 }
 
 impl SqlSpans {
     /// For connections to `database` (`db.namespace`) at `host`:`port`.
     pub fn new(database: &str, host: &str, port: u16) -> Self {
-        Self {
-            namespace: database.into(),
-            server: vec![KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()), KeyValue::new(semconv::SERVER_PORT, i64::from(port))],
-            ..Self::default()
-        }
+        let server = vec![KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()), KeyValue::new(semconv::SERVER_PORT, i64::from(port))];
+        Self(Arc::new(Mutex::new(State { namespace: database.into(), server, ..State::default() })))
     }
 
+    /// The next statement's rows are going to be [read](Self::reading): an error may be among them.
+    pub fn expect_rows(&self) {
+        self.state().rows = true;
+    }
+
+    /// The rows of the statement that was announced by [`expect_rows`](Self::expect_rows). Its span ends with the last of
+    /// them, with an error, or when nobody wants them any more.
+    pub fn reading<S>(&self, rows: S) -> Rows<S> {
+        Rows { rows, spans: self.clone(), over: false }
+    }
+
+    /// A panic of another holder leaves nothing half-done in here.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
     fn begin(&mut self, query: &dyn fmt::Display) {
         let parent = Context::current();
         if !makes_spans() || !has_parent(&parent) {
@@ -64,6 +87,14 @@ impl SqlSpans {
         attributes.extend(self.server.iter().cloned());
         let edge = Edge::start(summary.text.clone(), SpanKind::Client, attributes, &parent);
         self.open = Some((edge, summary));
+    }
+
+    /// The statement was sent and understood, or refused.
+    fn sent(&mut self, error: Option<&Error>) {
+        let rows = std::mem::take(&mut self.rows);
+        if error.is_some() || !rows {
+            self.finish(error);
+        }
     }
 
     fn finish(&mut self, error: Option<&Error>) {
@@ -88,10 +119,43 @@ impl SqlSpans {
 impl Instrumentation for SqlSpans {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
-            InstrumentationEvent::StartQuery { query, .. } => self.begin(&query),
-            InstrumentationEvent::FinishQuery { error, .. } => self.finish(error),
+            InstrumentationEvent::StartQuery { query, .. } => self.state().begin(&query),
+            InstrumentationEvent::FinishQuery { error, .. } => self.state().sent(error),
             _ => {}
         }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// See [`SqlSpans::reading`].
+    #[derive(Debug)]
+    pub struct Rows<S> {
+        #[pin]
+        rows: S,
+        spans: SqlSpans,
+        over: bool,
+    }
+
+    impl<S> PinnedDrop for Rows<S> {
+        fn drop(this: Pin<&mut Self>) {
+            if !this.over {
+                this.spans.state().finish(None);
+            }
+        }
+    }
+}
+
+impl<S: Stream<Item = Result<R, Error>>, R> Stream for Rows<S> {
+    type Item = Result<R, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.project();
+        let row = ready!(this.rows.poll_next(poller));
+        if !*this.over && !matches!(row, Some(Ok(_))) {
+            *this.over = true;
+            this.spans.state().finish(row.as_ref().and_then(|row| row.as_ref().err()));
+        }
+        Poll::Ready(row)
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use db::connection::Connection;
 use db::schema::orders::stock;
 use diesel::{
     ExpressionMethods, QueryDsl, QueryResult,
@@ -15,7 +16,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error},
     sql_types::{Array, BigInt, Bytea, Integer, Nullable, Numeric, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use events::outbox::OutboxRow;
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -75,7 +76,7 @@ impl<'a> PlaceStatement<'a> {
         }
     }
 
-    pub(super) async fn execute(self, connection: &mut AsyncPgConnection) -> QueryResult<usize> {
+    pub(super) async fn execute(self, connection: &mut Connection) -> QueryResult<usize> {
         RunQueryDsl::execute(self, connection).await
     }
 }
@@ -174,7 +175,7 @@ impl Refusal {
 }
 
 /// The products of which there are fewer pieces than wanted.
-pub(super) async fn short_of(connection: &mut AsyncPgConnection, lines: &[(Uuid, u32)]) -> QueryResult<Vec<Uuid>> {
+pub(super) async fn short_of(connection: &mut Connection, lines: &[(Uuid, u32)]) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = lines.iter().map(|(product_id, _)| *product_id).collect();
     let query = stock::table.filter(stock::product_id.eq_any(ids)).select((stock::product_id, stock::available));
     let available: BTreeMap<Uuid, i32> = query.load(connection).await?.into_iter().collect();
