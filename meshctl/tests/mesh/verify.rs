@@ -97,8 +97,7 @@ async fn what_a_service_had_not_exported_when_it_was_killed_is_named() {
     let report = report(&output);
     assert_eq!((output.status.code(), &report["traces"]["complete"]), (Some(1), &0.into()), "{report:#}");
     let found = defects(&report);
-    for place in ["missing span: gateway.place → orders.place (orders server gRPC)", "orphan: dispatch.process"]
-    {
+    for place in ["missing span: gateway.place → orders.place (orders server gRPC)", "orphan: dispatch.process"] {
         assert!(found.iter().any(|defect| defect == place), "{place} is not in {found:#?}");
     }
     let innocent = |defect: &&String| !defect.contains("orders") && !defect.starts_with("orphan");
