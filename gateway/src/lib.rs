@@ -7,6 +7,7 @@
 mod account;
 mod body;
 mod caller;
+mod conditional;
 mod config;
 mod error;
 mod field;

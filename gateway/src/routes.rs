@@ -19,6 +19,7 @@ use crate::{
     account::{Login, Register, Session, User},
     body::Body,
     caller::ByCaller,
+    conditional::Tagged,
     config::Config,
     error::Error,
     middleware,
@@ -42,6 +43,7 @@ pub fn app(
         .default_service(web::to(no_such_route))
         // a request passes through these from the last to the first, its answer from the first to the last
         .wrap(from_fn(middleware::problems))
+        .wrap(from_fn(middleware::security_headers))
         .wrap(from_fn(middleware::access_log))
         .wrap(from_fn(middleware::request_id))
         .wrap(telemetry::http::HttpServer)
@@ -96,14 +98,14 @@ async fn login(calls: Calls, Body(form): Body<Login>) -> Result<HttpResponse, Er
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(session))
 }
 
-async fn list_products(calls: Calls, page: PageQuery) -> Result<Json<Page<Product>>, Error> {
+async fn list_products(calls: Calls, page: PageQuery) -> Result<Tagged<Page<Product>>, Error> {
     let answer = calls.list_products(page).await?;
-    Ok(Json(Page::of(answer.products, answer.next_page_token)?))
+    Ok(Tagged(Page::of(answer.products, answer.next_page_token)?))
 }
 
-async fn product(calls: Calls, InPath(id): InPath<ProductId>) -> Result<Json<Product>, Error> {
+async fn product(calls: Calls, InPath(id): InPath<ProductId>) -> Result<Tagged<Product>, Error> {
     let product = calls.product(id).await?.product;
-    Ok(Json(product.ok_or(Error::BrokenAnswer { service: "catalog-cache", what: "product" })?.try_into()?))
+    Ok(Tagged(product.ok_or(Error::BrokenAnswer { service: "catalog-cache", what: "product" })?.try_into()?))
 }
 
 async fn place_order(calls: Calls, order: ByCaller<(IdempotencyKey, Body<PlaceOrder>)>) -> Result<HttpResponse, Error> {

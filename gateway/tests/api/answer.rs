@@ -24,6 +24,16 @@ impl Answer {
         assert!(!self.header("x-request-id").is_empty(), "{:?}", self.headers);
         let trace_id = self.header("x-trace-id");
         assert!(trace_id.len() == 32 && trace_id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{:?}", self.headers);
+        for (name, value) in [
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+        ] {
+            assert_eq!(self.header(name), value, "{name}");
+        }
+        // an answer that may be kept has a name
+        assert_eq!(self.header("cache-control"), if self.header("etag").is_empty() { "no-store" } else { "no-cache" });
         if self.status.is_success() || self.json.is_null() {
             return;
         }

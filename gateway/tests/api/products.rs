@@ -105,3 +105,33 @@ async fn every_grpc_code_has_its_http_status() {
         assert!(expected < 500 || !answer.json.to_string().contains("hunter2"), "{}", answer.json);
     }
 }
+
+#[tokio::test]
+async fn who_has_an_answer_already_is_told_so() {
+    let world = World::start().await;
+    world.neighbours.list_products.answers(|_| Ok(ListProductsResponse { products: vec![shoe()], next_page_token: String::new() }));
+    world.neighbours.get_product.answers(|_| Ok(GetProductResponse { product: Some(shoe()) }));
+    let one = format!("/api/v1/products/{SHOE}");
+    for path in ["/api/v1/products", &one] {
+        let first = send(world.request("GET", path)).await;
+        let tag = first.header("etag").to_owned();
+        assert!(first.status == 200 && tag.len() == 34 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
+        assert_eq!(send(world.request("HEAD", path)).await.header("etag"), tag);
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+            let answer = send(world.request("GET", path).header("if-none-match", &known)).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("etag"), answer.header("content-length")),
+                (304, tag.as_str(), ""),
+                "{known}"
+            );
+        }
+        for unknown in ["\"other\"", "no quotes", ""] {
+            let answer = send(world.request("GET", path).header("if-none-match", unknown)).await;
+            assert_eq!((answer.status.as_u16(), &answer.json), (200, &first.json), "{unknown}");
+        }
+    }
+    let before = send(world.request("GET", &one)).await.header("etag").to_owned();
+    world.neighbours.get_product.answers(|_| Ok(GetProductResponse { product: Some(Product { version: 4, ..shoe() }) }));
+    let after = send(world.request("GET", &one).header("if-none-match", &before)).await;
+    assert_eq!((after.status.as_u16(), after.header("etag") == before), (200, false), "it has changed");
+}

@@ -14,6 +14,7 @@ mod lifecycle;
 mod load;
 mod logs;
 mod metrics;
+#[cfg(feature = "full")]
 mod obi;
 mod outage;
 mod protocols;
