@@ -47,8 +47,8 @@ impl AsyncConnectionCore for Connection {
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
         let spans = self.spans.clone();
-        spans.expect_rows();
         let rows = self.inner.load(source);
+        spans.expect_rows();
         async move { Ok(spans.reading(rows.await?).boxed()) }.boxed()
     }
 

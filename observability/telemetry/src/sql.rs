@@ -51,7 +51,7 @@ impl SqlSpans {
         Self(Arc::new(Mutex::new(State { namespace: database.into(), server, ..State::default() })))
     }
 
-    /// The next statement's rows are going to be [read](Self::reading): an error may be among them.
+    /// The rows of the statement that has just begun are going to be [read](Self::reading): an error may be among them.
     pub fn expect_rows(&self) {
         self.state().rows = true;
     }
@@ -70,6 +70,8 @@ impl SqlSpans {
 
 impl State {
     fn begin(&mut self, query: &dyn fmt::Display) {
+        // a statement before this one may have been abandoned
+        self.rows = false;
         let parent = Context::current();
         if !makes_spans() || !has_parent(&parent) {
             return;
@@ -200,6 +202,15 @@ mod tests {
             user_id -> Integer,
             email -> Text,
         }
+    }
+
+    #[test]
+    fn a_query_that_was_abandoned_says_nothing_about_the_next_statement() {
+        let spans = SqlSpans::default();
+        spans.state().begin(&"SELECT 1");
+        spans.expect_rows();
+        spans.state().begin(&"ROLLBACK");
+        assert!(!spans.state().rows, "the end of ROLLBACK would wait for rows");
     }
 
     #[test]
