@@ -1,59 +1,44 @@
 //! Accounts and the tokens that stand for them.
 
-use proto::auth::{LoginRequest, LoginResponse, RegisterRequest, User as ProtoUser};
+use proto::auth::{LoginRequest, LoginResponse, RefreshTokenRequest, RefreshTokenResponse, RegisterRequest};
 use serde::Serialize;
-use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     error::Error,
-    field::{Field, Form, Object, read_text},
-    order::timestamp,
-    upstream::AUTH,
+    field::{Form, Object, text_field},
+    user::User,
 };
 
-struct Username(String);
-
-impl Field for Username {
-    const ALLOWED: &'static str = "must be 3 to 32 characters: letters, digits, `_`, `-` and `.`";
-
-    fn read(value: &Value) -> Option<Self> {
-        let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
-        read_text(value, &(3..=32)).filter(|text| text.chars().all(is_allowed)).map(Self)
-    }
+fn is_username(text: &str) -> bool {
+    text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.'))
 }
 
-struct Email(String);
-
-impl Field for Email {
-    const ALLOWED: &'static str = "must be an e-mail address of at most 254 characters";
-
-    fn read(value: &Value) -> Option<Self> {
-        read_text(value, &(3..=254)).filter(|text| garde::rules::email::parse_email(text).is_ok()).map(Self)
-    }
+pub(crate) fn is_email(text: &str) -> bool {
+    garde::rules::email::parse_email(text).is_ok()
 }
 
-struct NewPassword(String);
-
-impl Field for NewPassword {
-    const ALLOWED: &'static str = "must be 12 to 128 characters";
-
-    fn read(value: &Value) -> Option<Self> {
-        read_text(value, &(12..=128)).map(Self)
-    }
-}
-
-/// Whatever somebody takes for a password: a short one is wrong, not malformed.
-struct TriedPassword(String);
-
-impl Field for TriedPassword {
-    const ALLOWED: &'static str = "must be 1 to 128 characters";
-
-    fn read(value: &Value) -> Option<Self> {
-        read_text(value, &(1..=128)).map(Self)
-    }
-}
+text_field!(
+    Username, 3 to 32, "must be 3 to 32 characters: letters, digits, `_`, `-` and `.`",
+    like "^[A-Za-z0-9_.-]{3,32}$" when is_username
+);
+text_field!(
+    Email, 3 to 254, "must be an e-mail address of at most 254 characters",
+    like r"^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$" when is_email
+);
+text_field!(NewPassword, 12 to 128, "must be 12 to 128 characters");
+text_field!(
+    /// Whatever somebody takes for a password: a short one is wrong, not malformed.
+    TriedPassword, 1 to 128, "must be 1 to 128 characters"
+);
+text_field!(
+    /// What a login or a refresh answered with.
+    RefreshTokenText, 1 to 512, "must be a refresh_token, at most 512 characters"
+);
 
 /// `POST /auth/register`
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Register {
     username: Username,
     email: Email,
@@ -73,7 +58,9 @@ impl From<Register> for RegisterRequest {
     }
 }
 
-/// `POST /auth/login`
+/// `POST /auth/login`, `POST /sessions`
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Login {
     email: Email,
     password: TriedPassword,
@@ -86,62 +73,68 @@ impl Form for Login {
     }
 }
 
-impl From<Login> for LoginRequest {
-    fn from(form: Login) -> Self {
-        Self { email: form.email.0, password: form.password.0 }
+impl Login {
+    /// The call that logs in; `client_address` is for the throttle.
+    pub(crate) fn into_request(self, client_address: String) -> LoginRequest {
+        LoginRequest { email: self.email.0, password: self.password.0, client_address }
     }
 }
 
-/// A user, as shown to itself.
-#[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the API's own names")]
-pub(crate) struct User {
-    user_id: String,
-    username: String,
-    email: String,
-    role: String,
-    created_at: String,
+/// `POST /auth/refresh`
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refresh {
+    refresh_token: RefreshTokenText,
 }
 
-impl TryFrom<Option<ProtoUser>> for User {
-    type Error = Error;
-
-    fn try_from(user: Option<ProtoUser>) -> Result<Self, Error> {
-        let broken = |what| Error::BrokenAnswer { service: AUTH, what };
-        let user = user.ok_or(broken("user"))?;
-        let created_at = user.created_at.and_then(|at| timestamp(at.seconds, at.nanos)).ok_or(broken("user.created_at"))?;
-        Ok(Self { user_id: user.user_id, username: user.username, email: user.email, role: user.role, created_at })
+impl Form for Refresh {
+    fn read(object: &mut Object<'_>) -> Option<Self> {
+        Some(Self { refresh_token: object.field("refresh_token")? })
     }
 }
 
-/// An opened session (the members of RFC 6749, section 5.1).
-#[derive(Serialize)]
-pub(crate) struct Session {
+impl From<Refresh> for RefreshTokenRequest {
+    fn from(form: Refresh) -> Self {
+        Self { refresh_token: form.refresh_token.0 }
+    }
+}
+
+/// An opened session and its tokens (the members of RFC 6749, section 5.1, and ours).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tokens {
     user: User,
+    #[schema(format = Uuid)]
+    pub(crate) session_id: String,
+    /// A JWT.
     access_token: String,
+    /// Opaque; serves once.
     refresh_token: String,
     token_type: &'static str,
     /// Seconds.
     expires_in: u64,
 }
 
-impl TryFrom<LoginResponse> for Session {
+impl TryFrom<LoginResponse> for Tokens {
     type Error = Error;
 
-    fn try_from(session: LoginResponse) -> Result<Self, Error> {
-        Ok(Self {
-            user: session.user.try_into()?,
-            access_token: session.access_token,
-            refresh_token: session.refresh_token,
-            token_type: "Bearer",
-            expires_in: session.expires_in,
-        })
+    fn try_from(login: LoginResponse) -> Result<Self, Error> {
+        let LoginResponse { user, access_token, refresh_token, expires_in, session_id } = login;
+        Ok(Self { user: user.try_into()?, session_id, access_token, refresh_token, token_type: "Bearer", expires_in })
+    }
+}
+
+impl TryFrom<RefreshTokenResponse> for Tokens {
+    type Error = Error;
+
+    fn try_from(refreshed: RefreshTokenResponse) -> Result<Self, Error> {
+        let RefreshTokenResponse { user, access_token, refresh_token, expires_in, session_id } = refreshed;
+        LoginResponse { user, access_token, refresh_token, expires_in, session_id }.try_into()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -40,7 +40,7 @@ impl<T: Form + 'static> FromRequest for Body<T> {
 fn require_json(request: &HttpRequest) -> Result<(), Error> {
     let plain = request.headers().get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     let json = request.content_type().eq_ignore_ascii_case("application/json");
-    if plain && json { Ok(()) } else { Err(Error::UnsupportedMediaType) }
+    if plain && json { Ok(()) } else { Err(Error::UnsupportedMediaType { allowed: "application/json" }) }
 }
 
 async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<BytesMut, Error> {

@@ -1,8 +1,9 @@
-//! Who is calling.
+//! Who is calling, and whether they may.
 
 use std::{future::Future, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION};
+use proto::catalog::Actor;
 
 use crate::{error::Error, middleware::is_visible, upstream::Calls};
 
@@ -12,25 +13,77 @@ pub(crate) struct Caller {
     pub(crate) user_id: String,
     pub(crate) username: String,
     pub(crate) email: String,
+    role: String,
 }
 
-/// What a caller sends, read only once it is known who calls: a stranger learns nothing about what is valid, and costs
-/// no reading.
-pub(crate) struct ByCaller<T> {
-    pub(crate) caller: Caller,
+/// A caller of role `admin`.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin;
+
+/// A caller who is the user, or the customer, in the path, or of role `admin`.
+#[derive(Debug, Clone)]
+pub(crate) struct SelfOrAdmin;
+
+/// What a caller has to be.
+pub(crate) trait Who: Sized {
+    /// Lets a caller pass, or says why not.
+    fn admit(caller: Caller, request: &HttpRequest) -> Result<Self, Error>;
+}
+
+impl Who for Caller {
+    fn admit(caller: Caller, _: &HttpRequest) -> Result<Self, Error> {
+        Ok(caller)
+    }
+}
+
+impl Who for Admin {
+    fn admit(caller: Caller, _: &HttpRequest) -> Result<Self, Error> {
+        if caller.is_admin() { Ok(Self) } else { Err(Error::Forbidden("Only admins may do this.")) }
+    }
+}
+
+impl Who for SelfOrAdmin {
+    fn admit(caller: Caller, request: &HttpRequest) -> Result<Self, Error> {
+        let (_, id) = request.match_info().iter().next().unwrap_or_default();
+        let itself = id.eq_ignore_ascii_case(&caller.user_id);
+        if itself || caller.is_admin() { Ok(Self) } else { Err(Error::Forbidden("Only the user itself and admins may do this.")) }
+    }
+}
+
+/// What a caller sends, read only once it is known who calls and that they may: a stranger learns nothing about what is
+/// valid, and costs no reading.
+pub(crate) struct By<W, T> {
+    pub(crate) who: W,
     pub(crate) input: T,
 }
 
 impl Caller {
-    async fn of(request: HttpRequest) -> Result<Self, Error> {
-        let calls = Calls::of(&request)?;
-        let valid = calls.validate_token(bearer_token(&request)?).await?;
-        Ok(Self { user_id: valid.user_id, username: valid.username, email: valid.email })
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role == "admin"
+    }
+
+    /// Whose things this caller sees where it does not say whose: its own, or for an admin everybody's, which is empty.
+    pub(crate) fn scope(&self) -> String {
+        if self.is_admin() { String::new() } else { self.user_id.clone() }
+    }
+
+    async fn of(request: &HttpRequest) -> Result<Self, Error> {
+        let calls = Calls::of(request)?;
+        let token = bearer_token(request)?;
+        let valid = calls.validate_token(proto::auth::ValidateTokenRequest { access_token: token.clone() }).await?;
+        calls.act_for(&token);
+        Ok(Self { user_id: valid.user_id, username: valid.username, email: valid.email, role: valid.role })
+    }
+}
+
+impl From<Caller> for Actor {
+    fn from(caller: Caller) -> Self {
+        Self { user_id: caller.user_id, username: caller.username, role: caller.role }
     }
 }
 
 /// The token of `Authorization: Bearer TOKEN`. RFC 6750, section 2.1.
-fn bearer_token(request: &HttpRequest) -> Result<String, Error> {
+pub(crate) fn bearer_token(request: &HttpRequest) -> Result<String, Error> {
     const MOST_CHARACTERS: usize = 8192;
     let credentials = request.headers().get(AUTHORIZATION).ok_or(Error::NoToken)?.to_str().map_err(|_| Error::NoSuchToken)?;
     let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
@@ -41,25 +94,16 @@ fn bearer_token(request: &HttpRequest) -> Result<String, Error> {
     if is_visible(token.as_bytes(), MOST_CHARACTERS) { Ok(token.to_owned()) } else { Err(Error::NoSuchToken) }
 }
 
-impl FromRequest for Caller {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Box::pin(Self::of(request.clone()))
-    }
-}
-
-impl<T: FromRequest + 'static> FromRequest for ByCaller<T> {
+impl<W: Who + 'static, T: FromRequest + 'static> FromRequest for By<W, T> {
     type Error = actix_web::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let caller = Caller::of(request.clone()).await?;
+            let who = W::admit(Caller::of(&request).await?, &request)?;
             let input = T::from_request(&request, &mut payload).await.map_err(Into::into)?;
-            Ok(Self { caller, input })
+            Ok(Self { who, input })
         })
     }
 }

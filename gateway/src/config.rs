@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use actix_web::http::header::HeaderValue;
 use chassis::config::{Address, Common, Problems, ServiceConfig};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// The gateway's whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +20,14 @@ pub struct Config {
     pub upstream: Upstream,
     /// Bounds of one request.
     pub limits: Limits,
+    /// Bounds of one client.
+    pub rate_limit: RateLimit,
+    /// Proxies that stand before the gateway.
+    pub proxies: Proxies,
+    /// Pages of other origins that may call.
+    pub cors: Cors,
+    /// Routes for trying things out.
+    pub diagnostics: Diagnostics,
 }
 
 /// The services behind, each as `http://HOST:PORT`.
@@ -39,9 +50,54 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Milliseconds that the calls to other services which one request needs may take together.
     pub call_timeout_ms: u64,
+    /// Milliseconds until the answer to a request has to begin.
+    pub request_timeout_ms: u64,
+    /// Requests that may be open in the process; one more is answered with 503.
+    pub in_flight: usize,
+}
+
+/// How many requests a client may send (GCRA). A client is an IPv4 address or an IPv6 network of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// On average; 0: as many as it likes.
+    pub requests_per_second: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+/// Who may say on whose behalf a request comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxies {
+    /// Networks in CIDR notation. `X-Forwarded-For` is read only on connections that come from one of them.
+    pub trusted: Vec<IpNet>,
+}
+
+/// Cross-origin requests. <https://fetch.spec.whatwg.org/#http-cors-protocol>
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Such as `https://shop.example.org`; `*` alone: all. None: no page but our own.
+    pub allowed_origins: Vec<String>,
+    /// Whether cookies and `Authorization` may come along; not together with `*`.
+    pub allow_credentials: bool,
+}
+
+/// Routes for trying things out. Off in production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diagnostics {
+    /// Whether `GET /slow` and `GET /error` are there.
+    pub enabled: bool,
 }
 
 impl Limits {
+    /// `request_timeout_ms`.
+    pub(crate) fn request_timeout(self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
     /// `call_timeout_ms`.
     pub(crate) fn call_timeout(self) -> Duration {
         Duration::from_millis(self.call_timeout_ms)
@@ -58,7 +114,12 @@ impl Default for Config {
                 catalog_cache: "http://127.0.0.1:50052".into(),
                 orders: "http://127.0.0.1:50053".into(),
             },
-            limits: Limits { body_bytes: 64 << 10, call_timeout_ms: 1_800 },
+            limits: Limits { body_bytes: 64 << 10, call_timeout_ms: 1_800, request_timeout_ms: 10_000, in_flight: 4_096 },
+            // stops who runs wild, and not a load test
+            rate_limit: RateLimit { requests_per_second: 20_000, burst: 40_000 },
+            proxies: Proxies::default(),
+            cors: Cors::default(),
+            diagnostics: Diagnostics { enabled: true },
         }
     }
 }
@@ -79,7 +140,41 @@ impl ServiceConfig for Config {
         if !(1..=60_000).contains(&self.limits.call_timeout_ms) {
             problems.add("limits.call_timeout_ms", &self.limits.call_timeout_ms, "1 to 60000");
         }
+        if !(1..=600_000).contains(&self.limits.request_timeout_ms) {
+            problems.add("limits.request_timeout_ms", &self.limits.request_timeout_ms, "1 to 600000");
+        }
+        if !(1..=1_000_000).contains(&self.limits.in_flight) {
+            problems.add("limits.in_flight", &self.limits.in_flight, "1 to 1000000");
+        }
+        if self.rate_limit.requests_per_second > 0 && self.rate_limit.burst == 0 {
+            problems.add("rate_limit.burst", &self.rate_limit.burst, "at least 1");
+        }
+        self.cors.check(problems);
     }
+}
+
+impl Cors {
+    /// Whether every origin may call.
+    pub(crate) fn is_open(&self) -> bool {
+        self.allowed_origins.iter().any(|origin| origin == "*")
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        if self.is_open() && (self.allow_credentials || self.allowed_origins.len() > 1) {
+            problems.add("cors.allowed_origins", &self.allowed_origins, "`*` only by itself and without cors.allow_credentials");
+        }
+        let wrong = |origin: &&String| *origin != "*" && !is_origin(origin);
+        for origin in self.allowed_origins.iter().filter(wrong) {
+            problems.add("cors.allowed_origins", origin, "origins such as https://shop.example.org, without a path");
+        }
+    }
+}
+
+/// Whether it is a scheme, a host and perhaps a port, as browsers send it.
+fn is_origin(text: &str) -> bool {
+    HeaderValue::from_str(text).is_ok()
+        && !text.contains('*')
+        && Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text)
 }
 
 #[cfg(test)]
@@ -99,8 +194,17 @@ mod tests {
     fn the_defaults_are_the_documented_ones() {
         let config = read(&[]).unwrap();
         assert_eq!((config.server, config.common.admin), (Address::local(8080), Address::local(9100)));
-        assert_eq!(config.limits, Limits { body_bytes: 65_536, call_timeout_ms: 1_800 });
+        assert_eq!(config.limits, Limits { body_bytes: 65_536, call_timeout_ms: 1_800, request_timeout_ms: 10_000, in_flight: 4_096 });
         assert_eq!(config.upstream.catalog_cache, "http://127.0.0.1:50052");
+    }
+
+    #[test]
+    fn credentials_and_every_origin_exclude_each_other() {
+        assert_eq!(read(&[("cors.allowed_origins", "*")]).unwrap().cors.allowed_origins, ["*"]);
+        assert_eq!(read(&[("cors.allowed_origins", "*"), ("cors.allow_credentials", "true")]).unwrap_err(), ["cors.allowed_origins"]);
+        for origin in ["shop.example.org", "https://shop.example.org/", "https://*.example.org", "null"] {
+            assert_eq!(read(&[("cors.allowed_origins", origin)]).unwrap_err(), ["cors.allowed_origins"], "{origin}");
+        }
     }
 
     #[test]

@@ -1,23 +1,22 @@
-//! Everything that can go wrong, and what HTTP says about it. The only place where gRPC status becomes HTTP status, and
-//! the only one that writes `application/problem+json`.
+//! Everything that can go wrong, and what HTTP says about it. The only place where gRPC status becomes HTTP status.
 
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, ETAG, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
-use serde::Serialize;
-use telemetry::context::current_trace_id;
 use tonic::Code;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    middleware::RequestId,
+    conditional::tag_of,
     problem::{Kind, Problem, Violation, Violations},
     product::ProductId,
 };
@@ -29,14 +28,24 @@ pub(crate) enum Error {
     Malformed(String),
     #[error("{} wrong value(s)", .0.list().len())]
     Invalid(Violations),
-    #[error("the body's media type is not application/json")]
-    UnsupportedMediaType,
+    #[error("the body's media type is not {allowed}")]
+    UnsupportedMediaType { allowed: &'static str },
     #[error("the body is larger than {limit} bytes")]
     ContentTooLarge { limit: usize },
     #[error("no bearer token")]
     NoToken,
     #[error("the bearer token cannot be one")]
     NoSuchToken,
+    #[error("forbidden: {0}")]
+    Forbidden(&'static str),
+    #[error("too many requests of this client")]
+    RateLimited { retry_after: Duration },
+    #[error("too many requests are open")]
+    Overloaded,
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    #[error("HTTP status {0}, as requested")]
+    Requested(StatusCode),
     #[error("no such route")]
     NoSuchRoute,
     #[error("method not allowed; allowed: {allowed}")]
@@ -54,6 +63,13 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// One value is wrong; `allowed` reads on from its name.
+    pub(crate) fn wrong(field: &str, allowed: &str) -> Self {
+        let mut violations = Violations::default();
+        violations.add(field, allowed);
+        Self::Invalid(violations)
+    }
+
     /// Lets a refusal of an order name the lines that are to blame.
     pub(crate) fn about(mut self, products: Vec<ProductId>) -> Self {
         if let Self::Upstream { lines, .. } = &mut self {
@@ -65,6 +81,7 @@ impl Error {
 
 const REALM: &str = "Bearer realm=\"throughline\"";
 const INTERNAL_DETAIL: &str = "The mistake is on the server's side and has been recorded; name the request_id when you report it.";
+const TIMEOUT_DETAIL: &str = "The answer took longer than the request allows.";
 const UNAVAILABLE_DETAIL: &str = "A part of the service cannot be reached or does not answer in time. Try again shortly.";
 
 impl From<&Error> for Problem {
@@ -75,14 +92,25 @@ impl From<&Error> for Problem {
                 let kind = if violations.has_unknown() { Kind::UnknownField } else { Kind::Validation };
                 Self::new(kind, "See `errors`: each names a field and what is allowed there.").with_errors(violations.list().to_vec())
             }
-            Error::UnsupportedMediaType => {
-                Self::new(Kind::UnsupportedMediaType, "Send the body as JSON, uncompressed, with `Content-Type: application/json`.")
+            Error::UnsupportedMediaType { allowed } => {
+                Self::new(Kind::UnsupportedMediaType, format!("Send the body uncompressed, with `Content-Type: {allowed}`."))
             }
             Error::ContentTooLarge { limit } => Self::new(Kind::ContentTooLarge, format!("The body may have at most {limit} bytes.")),
             // RFC 6750, section 3.1: no error code where there were no credentials
             Error::NoToken => Self::new(Kind::CredentialsRequired, "Send `Authorization: Bearer TOKEN`, with the access_token of a login.")
                 .with_header(WWW_AUTHENTICATE, REALM),
             Error::NoSuchToken => refused_token(Kind::TokenInvalid),
+            Error::Forbidden(reason) => Self::new(Kind::Forbidden, *reason),
+            Error::RateLimited { retry_after } => Self::new(Kind::TooManyRequests, "This client sends more than it may. Slow down.")
+                .with_header(RETRY_AFTER, &whole_seconds(*retry_after)),
+            Error::Overloaded => {
+                Self::new(Kind::Unavailable, "More requests are open than can be served. Try again shortly.").with_header(RETRY_AFTER, "1")
+            }
+            Error::TimedOut(_) => Self::new(Kind::Timeout, TIMEOUT_DETAIL).with_cause(error.to_string()),
+            Error::Requested(status) => {
+                let problem = Self::new(Kind::Requested(*status), "You asked for it.");
+                if status.is_server_error() { problem.with_cause(error.to_string()) } else { problem }
+            }
             Error::NoSuchRoute => Self::new(Kind::NotFound, "There is nothing at this path."),
             Error::MethodNotAllowed { allowed } => {
                 Self::new(Kind::MethodNotAllowed, format!("Allowed here: {allowed}.")).with_header(ALLOW, allowed)
@@ -106,7 +134,7 @@ fn from_grpc(status: &tonic::Status, lines: &[ProductId], error: &Error) -> Prob
         Code::NotFound => told(Kind::NotFound),
         Code::AlreadyExists => told(Kind::AlreadyExists),
         Code::FailedPrecondition => told(precondition(&details)),
-        Code::Aborted => told(Kind::Conflict),
+        Code::Aborted => aborted(status, &details),
         Code::OutOfRange => told(Kind::OutOfRange),
         Code::PermissionDenied => told(Kind::Forbidden),
         Code::Unauthenticated => unauthenticated(status, &details),
@@ -115,11 +143,21 @@ fn from_grpc(status: &tonic::Status, lines: &[ProductId], error: &Error) -> Prob
         Code::Unavailable | Code::Cancelled => Problem::new(Kind::Unavailable, UNAVAILABLE_DETAIL)
             .with_header(RETRY_AFTER, &retry_after(&details))
             .with_cause(error.to_string()),
-        Code::DeadlineExceeded => {
-            Problem::new(Kind::Timeout, "The answer took longer than the request allows.").with_cause(error.to_string())
-        }
+        Code::DeadlineExceeded => Problem::new(Kind::Timeout, TIMEOUT_DETAIL).with_cause(error.to_string()),
         Code::Unimplemented => Problem::new(Kind::NotImplemented, "The server does not offer this.").with_cause(error.to_string()),
         Code::Ok | Code::Internal | Code::Unknown | Code::DataLoss => internal(error),
+    }
+}
+
+/// A change that was meant for another version: the answer names the one that there is.
+fn aborted(status: &tonic::Status, details: &ErrorDetails) -> Problem {
+    if reason(details) != "VERSION_MISMATCH" {
+        return Problem::new(Kind::Conflict, status.message());
+    }
+    let problem = Problem::new(Kind::PreconditionFailed, "Read it again, and send its ETag as If-Match.");
+    match said(details, "version").and_then(|version| version.parse().ok()) {
+        Some(version) => problem.with_header(ETAG, &tag_of(version).to_string()),
+        None => problem,
     }
 }
 
@@ -135,6 +173,7 @@ fn precondition(details: &ErrorDetails) -> Kind {
     match reason(details) {
         "INSUFFICIENT_STOCK" => Kind::InsufficientStock,
         "IDEMPOTENCY_KEY_REUSED" => Kind::IdempotencyKeyReused,
+        "STATUS_STEP_FORBIDDEN" => Kind::StatusStepForbidden,
         _ => Kind::Conflict,
     }
 }
@@ -144,6 +183,7 @@ fn unauthenticated(status: &tonic::Status, details: &ErrorDetails) -> Problem {
         "TOKEN_INVALID" => refused_token(Kind::TokenInvalid),
         "TOKEN_EXPIRED" => refused_token(Kind::TokenExpired),
         "SESSION_ENDED" => refused_token(Kind::SessionEnded),
+        "TOKEN_REUSED" => refused_token(Kind::TokenReused),
         _ => Problem::new(Kind::CredentialsRequired, status.message()).with_header(WWW_AUTHENTICATE, REALM),
     }
 }
@@ -154,9 +194,12 @@ fn refused_token(kind: Kind) -> Problem {
     Problem::new(kind, "Log in again and send the new access_token.").with_header(WWW_AUTHENTICATE, &challenge)
 }
 
-/// Whole seconds, at least one.
 fn retry_after(details: &ErrorDetails) -> String {
-    let delay = details.retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
+    whole_seconds(details.retry_info().and_then(|info| info.retry_delay).unwrap_or_default())
+}
+
+/// Rounded up, at least one.
+fn whole_seconds(delay: Duration) -> String {
     (delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).max(1).to_string()
 }
 
@@ -164,10 +207,20 @@ fn retry_after(details: &ErrorDetails) -> String {
 fn violations(details: &ErrorDetails, lines: &[ProductId]) -> Vec<Violation> {
     let fields = details.bad_request().into_iter().flat_map(|found| &found.field_violations);
     let fields = fields.map(|found| Violation { field: public_name(&found.field), detail: found.description.clone() });
-    let said = |key| details.error_info().and_then(|info| info.metadata.get(key));
-    let taken = said("field").map(|field| Violation { field: public_name(field), detail: "is taken".into() });
-    let scarce = said("product_ids").into_iter().flat_map(|ids| ids.split(',')).map(|id| too_little(id, lines));
-    fields.chain(taken).chain(scarce).collect()
+    let taken = said(details, "field").map(|field| Violation { field: public_name(field), detail: "is taken".into() });
+    let scarce = said(details, "product_ids").into_iter().flat_map(|ids| ids.split(',')).map(|id| too_little(id, lines));
+    fields.chain(taken).chain(scarce).chain(forbidden_step(details)).collect()
+}
+
+/// What an `ErrorInfo` says under a key.
+fn said<'a>(details: &'a ErrorDetails, key: &str) -> Option<&'a str> {
+    details.error_info().and_then(|info| info.metadata.get(key)).map(String::as_str)
+}
+
+fn forbidden_step(details: &ErrorDetails) -> Option<Violation> {
+    let (status, allowed) = (said(details, "status")?, said(details, "allowed")?);
+    let steps = if allowed.is_empty() { "nothing".to_owned() } else { allowed.split(',').collect::<Vec<_>>().join(" or ") };
+    Some(Violation { field: "status".into(), detail: format!("is {status}, and can only become {steps}") })
 }
 
 fn too_little(product_id: &str, lines: &[ProductId]) -> Violation {
@@ -177,10 +230,15 @@ fn too_little(product_id: &str, lines: &[ProductId]) -> Violation {
 }
 
 fn public_name(field: &str) -> String {
-    match field {
+    match field.strip_prefix("product.").unwrap_or(field) {
         "page_size" => "limit",
         "page_token" => "cursor",
         "idempotency_key" => "Idempotency-Key",
+        "version" => "If-Match",
+        "query" => "q",
+        "chunk" => "avatar",
+        "price.amount" => "price",
+        "price.currency" => "currency",
         same => same,
     }
     .to_owned()
@@ -191,49 +249,11 @@ impl ResponseError for Error {
         Problem::from(self).kind.status()
     }
 
-    /// An empty response that carries the [`Problem`]: only [`render`] knows the request that it belongs to.
+    /// An empty response that carries the [`Problem`]: only [`crate::render`] knows the request that it belongs to.
     fn error_response(&self) -> HttpResponse {
         let problem = Problem::from(self);
         let mut response = HttpResponse::new(problem.kind.status());
         response.extensions_mut().insert(problem);
         response
     }
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    instance: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<String>,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [Violation],
-}
-
-/// Writes the problem as the answer to `request`, and its cause, if it has one, to the log.
-pub(crate) fn render(request: &HttpRequest, problem: &Problem) -> HttpResponse {
-    let extensions = request.extensions();
-    let request_id = extensions.get::<RequestId>().map_or("", RequestId::as_str);
-    let (kind, status) = (problem.kind, problem.kind.status());
-    if let Some(cause) = &problem.cause {
-        tracing::error!(request_id, status = status.as_u16(), path = request.path(), cause, "request failed");
-    }
-    let mut response = HttpResponse::build(status);
-    problem.headers.iter().for_each(|header| {
-        response.insert_header(header.clone());
-    });
-    response.content_type("application/problem+json").json(Document {
-        r#type: kind.type_uri(),
-        title: kind.title(),
-        status: status.as_u16(),
-        detail: &problem.detail,
-        instance: request.path(),
-        trace_id: current_trace_id(),
-        request_id,
-        errors: &problem.errors,
-    })
 }

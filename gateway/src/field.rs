@@ -65,6 +65,35 @@ impl<'a> Object<'a> {
         read
     }
 
+    /// A field that may be left out; `Some(None)` where it is.
+    #[allow(clippy::option_option, reason = "wrong, absent, and there")]
+    pub(crate) fn optional<T: Field>(&mut self, name: &'static str) -> Option<Option<T>> {
+        if self.members.contains_key(name) {
+            return self.field(name).map(Some);
+        }
+        self.known.push(name);
+        Some(None)
+    }
+
+    /// A list of values that has to be there.
+    pub(crate) fn values<T: Field>(&mut self, name: &'static str, length: &RangeInclusive<usize>) -> Option<Vec<T>> {
+        let allowed = format!("must be a list of {} to {} values", length.start(), length.end());
+        let value = self.member(name, &allowed)?;
+        let Some(elements) = value.as_array().filter(|elements| length.contains(&elements.len())) else {
+            self.wrong(name, &allowed);
+            return None;
+        };
+        let read = elements.iter().enumerate().map(|(index, element)| {
+            let read = T::read(element);
+            if read.is_none() {
+                self.wrong(&format!("{name}[{index}]"), T::ALLOWED);
+            }
+            read
+        });
+        // all are read, the ones after a wrong one too
+        read.collect::<Vec<_>>().into_iter().collect()
+    }
+
     /// A list of objects that has to be there. `read` gets each element with its index.
     pub(crate) fn list<T>(
         &mut self,
@@ -125,7 +154,53 @@ pub(crate) fn read_uuid(value: &Value) -> Option<Uuid> {
     value.as_str().filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok())
 }
 
-/// A text of so many characters.
+/// A text of so many characters, without NUL, which no database keeps.
 pub(crate) fn read_text(value: &Value, characters: &RangeInclusive<usize>) -> Option<String> {
-    value.as_str().filter(|text| characters.contains(&text.chars().count())).map(ToOwned::to_owned)
+    value.as_str().filter(|text| characters.contains(&text.chars().count()) && !text.contains('\0')).map(ToOwned::to_owned)
 }
+
+/// A [`Field`] that is an id, and its schema.
+macro_rules! id_field {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, utoipa::ToSchema)]
+        #[schema(value_type = String, format = Uuid, example = "01939d4c-0000-7000-8000-000000000001")]
+        pub(crate) struct $name(uuid::Uuid);
+
+        impl $crate::field::Field for $name {
+            const ALLOWED: &'static str = "must be a UUID";
+
+            fn read(value: &serde_json::Value) -> Option<Self> {
+                $crate::field::read_uuid(value).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.to_string()
+            }
+        }
+    };
+}
+
+/// A [`Field`] that is a text of some length and, where there is one, some pattern; and its schema.
+macro_rules! text_field {
+    ($(#[$meta:meta])* $name:ident, $min:tt to $max:tt, $allowed:literal $(, like $pattern:tt when $check:expr)?) => {
+        $(#[$meta])*
+        #[derive(utoipa::ToSchema)]
+        #[schema(value_type = String, min_length = $min, max_length = $max $(, pattern = $pattern)?)]
+        pub(crate) struct $name(pub(crate) String);
+
+        impl $crate::field::Field for $name {
+            const ALLOWED: &'static str = $allowed;
+
+            fn read(value: &serde_json::Value) -> Option<Self> {
+                let text = $crate::field::read_text(value, &($min..=$max))?;
+                $(if !$check(&text) { return None; })?
+                Some(Self(text))
+            }
+        }
+    };
+}
+
+pub(crate) use {id_field, text_field};

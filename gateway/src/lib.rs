@@ -1,29 +1,43 @@
 //! The only public door: REST over HTTP in, gRPC out. It authenticates, validates, and says in HTTP what went wrong. It
 //! keeps no data.
 //!
-//! A request's way: [`routes::app`] (middleware and the table of routes) → extractors (`caller`, `body`, `page`) →
-//! handler → `upstream` (all gRPC calls) → `error` (all mapping to HTTP).
+//! A request's way: [`routes::app`] (middleware and the table of routes) → extractors (`caller`, `body`, `query`, `page`) →
+//! handler (`routes`) → `upstream` (all gRPC calls) → `error` (all mapping to HTTP) → `render`.
 
 mod account;
+mod avatar;
 mod body;
 mod caller;
 mod conditional;
 mod config;
+mod customer;
+mod diagnostics;
 mod error;
+mod events;
 mod field;
+mod leaderboard;
+mod limits;
 mod middleware;
 mod order;
 mod page;
+mod post;
 mod problem;
 mod product;
+mod query;
+mod render;
 pub mod routes;
+mod session;
+mod stock;
+mod time;
 mod upstream;
+mod user;
+mod window;
 
 use std::net::{SocketAddr, TcpListener};
 
 use chassis::{Process, StartError};
 
-pub use config::{Config, Limits, Upstream};
+pub use config::{Config, Cors, Diagnostics, Limits, Proxies, RateLimit, Upstream};
 
 /// The service, bound to its port.
 pub struct App {
@@ -56,7 +70,8 @@ impl App {
     /// The operating system's, where a thread cannot be started.
     pub async fn run(self) -> Result<(), StartError> {
         tracing::info!(address = %self.address, "serving HTTP");
+        let shared = routes::Shared::new(&self.config, &self.process);
         let config = self.config;
-        chassis::http::serve(self.listener, &self.process, move || routes::app(&config)).await
+        chassis::http::serve(self.listener, &self.process, move || routes::app(&config, &shared)).await
     }
 }

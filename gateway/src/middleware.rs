@@ -14,10 +14,7 @@ use actix_web::{
 use futures::FutureExt;
 use uuid::Uuid;
 
-use crate::{
-    error::{Error, render},
-    problem::Problem,
-};
+use crate::{error::Error, limits::client_address, problem::Problem, render::render};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -69,7 +66,7 @@ pub(crate) async fn access_log(request: ServiceRequest, next: Next<BoxBody>) -> 
         status = response.status().as_u16(),
         duration_ms = begun.elapsed().as_secs_f64() * 1e3,
         request_id = extensions.get::<RequestId>().map_or("", RequestId::as_str),
-        client_address = request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default(),
+        client_address = client_address(request).map(|address| address.to_string()).unwrap_or_default(),
         "request"
     );
     drop(extensions);
@@ -78,22 +75,26 @@ pub(crate) async fn access_log(request: ServiceRequest, next: Next<BoxBody>) -> 
 
 /// What a browser is told of every answer, so that none of it runs, is framed, sniffed or kept.
 /// <https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html#security-headers>
-const SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
 ];
 
-/// Adds [`SECURITY_HEADERS`], and `Cache-Control: no-store` where a handler says nothing about caches.
+/// What an answer may do in a browser, where a handler does not say.
+const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// Adds [`SECURITY_HEADERS`], and [`POLICY`] and `Cache-Control: no-store` where a handler says nothing about them.
 pub(crate) async fn security_headers(request: ServiceRequest, next: Next<BoxBody>) -> Outcome {
     let mut response = next.call(request).await?;
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
         headers.insert(name, value);
     }
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, HeaderValue::from_static("no-store"))] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
     }
     Ok(response)
 }
@@ -107,8 +108,14 @@ pub(crate) async fn problems(request: ServiceRequest, next: Next<impl MessageBod
     }
     let carried = response.response_mut().extensions_mut().remove::<Problem>();
     let problem = carried.unwrap_or_else(|| Problem::from(&Error::Framework(status)));
-    let (request, _) = response.into_parts();
-    let rendered = render(&request, &problem);
+    let (request, plain) = response.into_parts();
+    let mut rendered = render(&request, &problem);
+    // what stands below may have said more, of limits or of origins
+    for (name, value) in plain.headers() {
+        if !rendered.headers().contains_key(name) {
+            rendered.headers_mut().append(name.clone(), value.clone());
+        }
+    }
     Ok(ServiceResponse::new(request, rendered))
 }
 

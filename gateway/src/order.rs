@@ -1,41 +1,34 @@
 //! Orders.
 
+pub(crate) mod query;
+pub(crate) mod stats;
+
 use std::collections::HashMap;
 
-use chrono::{DateTime, SecondsFormat};
-use proto::orders::{self, OrderItem, OrderStatus, PlaceOrderRequest};
+use proto::orders::{self, OrderItem, OrderStatus, PlaceOrderRequest, UpdateOrderStatusRequest};
 use serde::Serialize;
 use serde_json::Value;
-use uuid::Uuid;
+use utoipa::ToSchema;
 
 use crate::{
     caller::Caller,
+    customer::Customer,
     error::Error,
-    field::{Field, Form, Object, read_uuid},
+    field::{Field, Form, Object, id_field},
     page::IdempotencyKey,
     product::ProductId,
+    time::moment,
     upstream::ORDERS,
 };
 
-/// Which order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OrderId(Uuid);
+id_field!(
+    /// Which order.
+    OrderId
+);
 
-impl Field for OrderId {
-    const ALLOWED: &'static str = "must be a UUID";
-
-    fn read(value: &Value) -> Option<Self> {
-        read_uuid(value).map(Self)
-    }
-}
-
-impl From<OrderId> for String {
-    fn from(id: OrderId) -> Self {
-        id.0.to_string()
-    }
-}
-
-struct Quantity(u32);
+#[derive(ToSchema)]
+#[schema(value_type = u32, minimum = 1, maximum = 1000)]
+pub(crate) struct Quantity(u32);
 
 impl Field for Quantity {
     const ALLOWED: &'static str = "must be 1 to 1000";
@@ -45,13 +38,20 @@ impl Field for Quantity {
     }
 }
 
-struct Line {
+/// So many pieces of a product.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Line {
     product_id: ProductId,
     quantity: Quantity,
 }
 
 /// `POST /orders`
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PlaceOrder {
+    /// Each product once.
+    #[schema(min_items = 1, max_items = 100)]
     items: Vec<Line>,
 }
 
@@ -86,26 +86,96 @@ impl PlaceOrder {
     }
 }
 
-/// An order, as shown to the user who placed it.
-#[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the API's own names")]
+/// Where an order can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    Placed,
+    Paid,
+    Shipped,
+    Delivered,
+    Cancelled,
+}
+
+impl Status {
+    const ALL: [(Self, &'static str, OrderStatus); 5] = [
+        (Self::Placed, "placed", OrderStatus::Placed),
+        (Self::Paid, "paid", OrderStatus::Paid),
+        (Self::Shipped, "shipped", OrderStatus::Shipped),
+        (Self::Delivered, "delivered", OrderStatus::Delivered),
+        (Self::Cancelled, "cancelled", OrderStatus::Cancelled),
+    ];
+
+    fn of(status: OrderStatus) -> Result<Self, Error> {
+        let known = Self::ALL.into_iter().find(|(_, _, proto)| *proto == status);
+        known.map(|(status, ..)| status).ok_or(Error::BrokenAnswer { service: ORDERS, what: "order.status" })
+    }
+}
+
+impl Field for Status {
+    const ALLOWED: &'static str = "must be placed, paid, shipped, delivered or cancelled";
+
+    fn read(value: &Value) -> Option<Self> {
+        let text = value.as_str()?;
+        Self::ALL.into_iter().find(|(_, name, _)| *name == text).map(|(status, ..)| status)
+    }
+}
+
+impl From<Status> for OrderStatus {
+    fn from(status: Status) -> Self {
+        Status::ALL.into_iter().find(|(known, ..)| *known == status).map(|(.., proto)| proto).unwrap_or_default()
+    }
+}
+
+/// `PUT /orders/{order_id}/status`
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetStatus {
+    /// `paid`, `shipped` or `delivered`: one step at a time. To cancel, DELETE the order.
+    status: Status,
+}
+
+impl Form for SetStatus {
+    fn read(object: &mut Object<'_>) -> Option<Self> {
+        Some(Self { status: object.field("status")? })
+    }
+}
+
+impl SetStatus {
+    /// The call that takes the step.
+    pub(crate) fn into_request(self, id: OrderId, version: Option<i64>) -> UpdateOrderStatusRequest {
+        UpdateOrderStatusRequest { order_id: id.into(), status: OrderStatus::from(self.status).into(), version }
+    }
+}
+
+/// An order.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Order {
+    #[schema(format = Uuid)]
     order_id: String,
+    #[schema(format = Uuid)]
     user_id: String,
-    status: &'static str,
+    status: Status,
     /// Decimal, two digits after the point.
     total_amount: String,
     /// ISO 4217.
     currency: String,
+    /// Empty where they were not asked for.
     items: Vec<Item>,
+    #[schema(format = DateTime)]
     created_at: String,
-    version: i64,
+    pub(crate) version: i64,
+    /// Where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<Customer>,
 }
 
 /// One line of an order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Item {
+    #[schema(format = Uuid)]
     product_id: String,
+    /// As it was when the order was placed.
     product_name: String,
     quantity: u32,
     /// Decimal, two digits after the point, in the order's currency.
@@ -129,22 +199,16 @@ impl TryFrom<orders::Order> for Order {
     type Error = Error;
 
     fn try_from(order: orders::Order) -> Result<Self, Error> {
-        let broken = |what| Error::BrokenAnswer { service: ORDERS, what };
-        let status = match order.status() {
-            OrderStatus::Placed => "placed",
-            OrderStatus::Cancelled => "cancelled",
-            OrderStatus::Unspecified => return Err(broken("order.status")),
-        };
-        let created_at = order.created_at.as_ref().and_then(|at| timestamp(at.seconds, at.nanos)).ok_or(broken("order.created_at"))?;
         Ok(Self {
+            status: Status::of(order.status())?,
+            created_at: moment(order.created_at, ORDERS, "order.created_at")?,
             order_id: order.order_id,
             user_id: order.user_id,
-            status,
             total_amount: order.total_amount,
             currency: order.currency,
             items: order.items.into_iter().map(Into::into).collect(),
-            created_at,
             version: order.version,
+            customer: order.customer.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -157,15 +221,10 @@ impl TryFrom<Option<orders::Order>> for Order {
     }
 }
 
-/// RFC 3339, UTC, in microseconds; none where it is outside the calendar.
-pub(crate) fn timestamp(seconds: i64, nanos: i32) -> Option<String> {
-    let at = DateTime::from_timestamp(seconds, u32::try_from(nanos).ok()?)?;
-    Some(at.to_rfc3339_opts(SecondsFormat::Micros, true))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -198,12 +257,5 @@ mod tests {
         assert_eq!(wrong(&lines(101)), ["items"]);
         assert_eq!(wrong(&json!({"items": {}})), ["items"]);
         assert_eq!(wrong(&json!({"items": [7]})), ["items[0]"]);
-    }
-
-    #[test]
-    fn timestamps_are_utc() {
-        assert_eq!(timestamp(0, 1_000).as_deref(), Some("1970-01-01T00:00:00.000001Z"));
-        assert_eq!(timestamp(i64::MAX, 0), None);
-        assert_eq!(timestamp(0, -1), None);
     }
 }

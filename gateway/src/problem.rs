@@ -6,6 +6,7 @@ use actix_web::http::{
     header::{HeaderName, HeaderValue},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The kinds of problem. Clients rely on their names: one that was published keeps its name and status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +18,15 @@ pub(crate) enum Kind {
     TokenInvalid,
     TokenExpired,
     SessionEnded,
+    TokenReused,
     Forbidden,
     NotFound,
     MethodNotAllowed,
     AlreadyExists,
     Conflict,
     InsufficientStock,
+    StatusStepForbidden,
+    PreconditionFailed,
     ContentTooLarge,
     UnsupportedMediaType,
     Validation,
@@ -32,6 +36,8 @@ pub(crate) enum Kind {
     NotImplemented,
     Unavailable,
     Timeout,
+    /// What `GET /error` was asked for.
+    Requested(StatusCode),
 }
 
 impl Kind {
@@ -45,14 +51,23 @@ impl Kind {
             Self::TokenInvalid => (StatusCode::UNAUTHORIZED, "token-invalid", "The access token is not valid"),
             Self::TokenExpired => (StatusCode::UNAUTHORIZED, "token-expired", "The access token has expired"),
             Self::SessionEnded => (StatusCode::UNAUTHORIZED, "session-ended", "The session has ended"),
+            Self::TokenReused => (StatusCode::UNAUTHORIZED, "token-reused", "The refresh token was used before, so its session has ended"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This is not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This method is not allowed here"),
             Self::AlreadyExists => (StatusCode::CONFLICT, "already-exists", "This exists already"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "The state of things forbids this"),
             Self::InsufficientStock => (StatusCode::CONFLICT, "insufficient-stock", "There is too little in stock"),
+            Self::StatusStepForbidden => {
+                (StatusCode::CONFLICT, "status-step-forbidden", "The order cannot take this step from where it is")
+            }
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "The resource has changed since it was read")
+            }
             Self::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "content-too-large", "The body is too large"),
-            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not in JSON"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's media type cannot be read here")
+            }
             Self::Validation => (StatusCode::UNPROCESSABLE_ENTITY, "validation", "Some values are not allowed"),
             Self::IdempotencyKeyReused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key belongs to another request")
@@ -62,6 +77,7 @@ impl Kind {
             Self::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "not-implemented", "The server cannot do this"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is not available"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "The answer took too long"),
+            Self::Requested(status) => (status, "requested", "This is the error that was asked for"),
         }
     }
 
@@ -80,7 +96,7 @@ impl Kind {
 }
 
 /// One thing that is wrong with a request, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Violation {
     /// Path of a JSON field (`items[0].quantity`), or name of a query parameter, path parameter or header.
     pub(crate) field: String,

@@ -1,7 +1,10 @@
 //! All calls to the services behind.
 
+pub(crate) mod health;
+mod methods;
+
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     error::Error as _,
     future::{Ready, ready},
     rc::Rc,
@@ -10,31 +13,25 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use chassis::{StartError, grpc::Channel};
-use futures::future::join3;
 use proto::{
-    auth::{
-        LoginRequest, LoginResponse, RegisterRequest, RegisterResponse, ValidateTokenRequest, ValidateTokenResponse,
-        auth_service_client::AuthServiceClient,
-    },
+    auth::{auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient, user_service_client::UserServiceClient},
     catalog::{
-        GetProductRequest, GetProductResponse, ListProductsRequest, ListProductsResponse, product_service_client::ProductServiceClient,
+        leaderboard_service_client::LeaderboardServiceClient, post_service_client::PostServiceClient,
+        product_service_client::ProductServiceClient, rate_limit_service_client::RateLimitServiceClient,
     },
     orders::{
-        GetOrderRequest, GetOrderResponse, ListOrdersRequest, ListOrdersResponse, PlaceOrderRequest, PlaceOrderResponse,
-        order_service_client::OrderServiceClient,
+        customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient, stock_service_client::StockServiceClient,
     },
 };
-use serde::Serialize;
-use tonic::{Code, Request, Response, Status};
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic::{
+    Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+};
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::{
-    caller::Caller,
     config::{Config, Upstream},
     error::Error,
-    order::OrderId,
-    page::PageQuery,
-    product::ProductId,
 };
 
 /// Names in logs and in `/health`.
@@ -45,8 +42,15 @@ pub(crate) const ORDERS: &str = "orders";
 /// One serving thread's connections.
 pub(crate) struct Clients {
     auth: AuthServiceClient<Channel>,
+    users: UserServiceClient<Channel>,
+    sessions: SessionServiceClient<Channel>,
     products: ProductServiceClient<Channel>,
+    posts: PostServiceClient<Channel>,
+    rate_limits: RateLimitServiceClient<Channel>,
+    leaderboard: LeaderboardServiceClient<Channel>,
     orders: OrderServiceClient<Channel>,
+    customers: CustomerServiceClient<Channel>,
+    stock: StockServiceClient<Channel>,
     health: [HealthClient<Channel>; 3],
     call_timeout: Duration,
 }
@@ -59,9 +63,16 @@ impl Clients {
             (chassis::grpc::channel(auth)?, chassis::grpc::channel(catalog_cache)?, chassis::grpc::channel(orders)?);
         Ok(Self {
             health: [&auth, &catalog, &orders].map(|channel| HealthClient::new(channel.clone())),
-            auth: AuthServiceClient::new(auth),
-            products: ProductServiceClient::new(catalog),
-            orders: OrderServiceClient::new(orders),
+            auth: AuthServiceClient::new(auth.clone()),
+            users: UserServiceClient::new(auth.clone()),
+            sessions: SessionServiceClient::new(auth),
+            products: ProductServiceClient::new(catalog.clone()),
+            posts: PostServiceClient::new(catalog.clone()),
+            rate_limits: RateLimitServiceClient::new(catalog.clone()),
+            leaderboard: LeaderboardServiceClient::new(catalog),
+            orders: OrderServiceClient::new(orders.clone()),
+            customers: CustomerServiceClient::new(orders.clone()),
+            stock: StockServiceClient::new(orders),
             call_timeout: config.limits.call_timeout(),
         })
     }
@@ -70,96 +81,67 @@ impl Clients {
 /// The calls that one request makes. They share `limits.call_timeout_ms`: what the first takes the next has not.
 pub(crate) struct Calls {
     clients: Data<Clients>,
-    left: TimeLeft,
+    request: Rc<PerRequest>,
 }
 
-#[derive(Clone)]
-struct TimeLeft(Rc<Cell<Duration>>);
+struct PerRequest {
+    time_left: Cell<Duration>,
+    /// On whose behalf calls are made that need credentials.
+    bearer: RefCell<Option<MetadataValue<Ascii>>>,
+}
 
 impl Calls {
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, Error> {
         let clients = request.app_data::<Data<Clients>>().cloned();
         let clients = clients.ok_or(Error::BrokenAnswer { service: "gateway", what: "its clients" })?;
         let mut extensions = request.extensions_mut();
-        if let Some(left) = extensions.get::<TimeLeft>().cloned() {
-            return Ok(Self { clients, left });
+        if let Some(request) = extensions.get::<Rc<PerRequest>>().cloned() {
+            return Ok(Self { clients, request });
         }
-        let left = TimeLeft(Rc::new(Cell::new(clients.call_timeout)));
-        extensions.insert(left.clone());
-        Ok(Self { clients, left })
+        let request = Rc::new(PerRequest { time_left: Cell::new(clients.call_timeout), bearer: RefCell::default() });
+        extensions.insert(Rc::clone(&request));
+        Ok(Self { clients, request })
     }
 
-    pub(crate) async fn register(&self, message: RegisterRequest) -> Result<RegisterResponse, Error> {
-        let mut client = self.clients.auth.clone();
-        self.call(AUTH, message, |request| async move { client.register(request).await }).await
-    }
-
-    pub(crate) async fn login(&self, message: LoginRequest) -> Result<LoginResponse, Error> {
-        let mut client = self.clients.auth.clone();
-        self.call(AUTH, message, |request| async move { client.login(request).await }).await
-    }
-
-    pub(crate) async fn validate_token(&self, access_token: String) -> Result<ValidateTokenResponse, Error> {
-        let mut client = self.clients.auth.clone();
-        self.call(AUTH, ValidateTokenRequest { access_token }, |request| async move { client.validate_token(request).await }).await
-    }
-
-    pub(crate) async fn list_products(&self, page: PageQuery) -> Result<ListProductsResponse, Error> {
-        let mut client = self.clients.products.clone();
-        let message = ListProductsRequest { page_size: page.limit, page_token: page.cursor };
-        self.call(CATALOG_CACHE, message, |request| async move { client.list_products(request).await }).await
-    }
-
-    pub(crate) async fn product(&self, id: ProductId) -> Result<GetProductResponse, Error> {
-        let mut client = self.clients.products.clone();
-        let message = GetProductRequest { product_id: id.into() };
-        self.call(CATALOG_CACHE, message, |request| async move { client.get_product(request).await }).await
-    }
-
-    pub(crate) async fn place_order(&self, message: PlaceOrderRequest) -> Result<PlaceOrderResponse, Error> {
-        let mut client = self.clients.orders.clone();
-        self.call(ORDERS, message, |request| async move { client.place_order(request).await }).await
-    }
-
-    pub(crate) async fn list_orders(&self, caller: Caller, page: PageQuery) -> Result<ListOrdersResponse, Error> {
-        let mut client = self.clients.orders.clone();
-        let message = ListOrdersRequest { user_id: caller.user_id, page_size: page.limit, page_token: page.cursor };
-        self.call(ORDERS, message, |request| async move { client.list_orders(request).await }).await
-    }
-
-    pub(crate) async fn order(&self, caller: Caller, id: OrderId) -> Result<GetOrderResponse, Error> {
-        let mut client = self.clients.orders.clone();
-        let message = GetOrderRequest { order_id: id.into(), user_id: caller.user_id };
-        self.call(ORDERS, message, |request| async move { client.get_order(request).await }).await
-    }
-
-    /// What each upstream says of itself.
-    pub(crate) async fn health(&self) -> Health {
-        let [auth, catalog, orders] = &self.clients.health;
-        let (auth, catalog_cache, orders) = join3(check(auth), check(catalog), check(orders)).await;
-        let upstreams = Upstreams { auth, catalog_cache, orders };
-        let all_serve = [auth, catalog_cache, orders].iter().all(|state| *state == State::Serving);
-        Health { status: if all_serve { "ok" } else { "degraded" }, upstreams }
+    /// Lets the calls of this request that need credentials carry this access token.
+    pub(crate) fn act_for(&self, access_token: &str) {
+        let value = MetadataValue::try_from(format!("Bearer {access_token}")).ok();
+        *self.request.bearer.borrow_mut() = value.map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
     }
 
     async fn call<M, T, F>(&self, service: &'static str, message: M, send: impl FnOnce(Request<M>) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let left = self.left.0.get();
+        let left = self.request.time_left.get();
         let begun = Instant::now();
-        let result = chassis::grpc::within(left, message, send).await;
-        let taken = begun.elapsed();
-        self.left.0.set(left.saturating_sub(taken));
-        result.map_err(|status| Error::Upstream { service, status: Box::new(as_unavailable(status, taken >= left)), lines: Vec::new() })
+        let result = chassis::grpc::within(left, message, |request| send(self.with_credentials(service, request))).await;
+        self.request.time_left.set(left.saturating_sub(begun.elapsed()));
+        result.map_err(|status| failed(service, status))
+    }
+
+    /// Only auth is told whose token it is.
+    fn with_credentials<M>(&self, service: &'static str, mut request: Request<M>) -> Request<M> {
+        if service == AUTH
+            && let Some(bearer) = self.request.bearer.borrow().as_ref()
+        {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        request
     }
 }
 
-/// A status that no service sent: the connection broke (tonic keeps the reason as its source), or our own limit was over.
-/// Both look like a service that is away.
-fn as_unavailable(status: Status, is_late: bool) -> Status {
-    let gave_up = is_late && matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled);
-    if gave_up || status.source().is_some() { Status::unavailable(format!("no answer: {status}")) } else { status }
+pub(crate) fn failed(service: &'static str, status: Status) -> Error {
+    Error::Upstream { service, status: Box::new(as_unavailable(status)), lines: Vec::new() }
+}
+
+/// A status that no service sent because the connection broke (tonic keeps the reason as its source) looks like a service that
+/// is away.
+fn as_unavailable(status: Status) -> Status {
+    if status.source().is_some() { Status::unavailable(format!("no answer: {status}")) } else { status }
 }
 
 impl FromRequest for Calls {
@@ -168,41 +150,5 @@ impl FromRequest for Calls {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Self::of(request))
-    }
-}
-
-/// `GET /health`
-#[derive(Serialize)]
-pub(crate) struct Health {
-    /// `ok` where all upstreams serve, else `degraded`.
-    status: &'static str,
-    upstreams: Upstreams,
-}
-
-#[derive(Serialize)]
-struct Upstreams {
-    auth: State,
-    #[serde(rename = "catalog-cache")]
-    catalog_cache: State,
-    orders: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    Serving,
-    NotServing,
-    Unreachable,
-}
-
-/// grpc.health.v1, of the server as a whole.
-async fn check(client: &HealthClient<Channel>) -> State {
-    const LIMIT: Duration = Duration::from_secs(1);
-    let mut client = client.clone();
-    let message = HealthCheckRequest { service: String::new() };
-    match chassis::grpc::within(LIMIT, message, |request| async move { client.check(request).await }).await {
-        Ok(answer) if answer.status() == ServingStatus::Serving => State::Serving,
-        Ok(_) => State::NotServing,
-        Err(_) => State::Unreachable,
     }
 }

@@ -24,16 +24,14 @@ impl Answer {
         assert!(!self.header("x-request-id").is_empty(), "{:?}", self.headers);
         let trace_id = self.header("x-trace-id");
         assert!(trace_id.len() == 32 && trace_id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{:?}", self.headers);
-        for (name, value) in [
-            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
-            ("referrer-policy", "no-referrer"),
-            ("x-content-type-options", "nosniff"),
-            ("x-frame-options", "DENY"),
-        ] {
+        for (name, value) in [("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff"), ("x-frame-options", "DENY")] {
             assert_eq!(self.header(name), value, "{name}");
         }
+        assert!(self.header("content-security-policy").contains("frame-ancestors 'none'"), "{:?}", self.headers);
         // an answer that may be kept has a name
-        assert_eq!(self.header("cache-control"), if self.header("etag").is_empty() { "no-store" } else { "no-cache" });
+        let kept = self.header("cache-control") == "no-cache";
+        assert!(kept || self.header("cache-control") == "no-store", "{:?}", self.headers);
+        assert!(!kept || !self.header("etag").is_empty(), "{:?}", self.headers);
         if self.status.is_success() || self.json.is_null() {
             return;
         }

@@ -49,10 +49,10 @@ async fn a_method_that_is_none_is_405_and_the_allowed_ones_are_named() {
     for (method, path, allowed) in [
         ("GET", "/api/v1/auth/register", "POST"),
         ("PUT", "/api/v1/auth/login", "POST"),
-        ("POST", "/api/v1/products", "GET, HEAD"),
-        ("DELETE", "/api/v1/products/x", "GET, HEAD"),
+        ("DELETE", "/api/v1/products", "GET, HEAD, POST"),
+        ("POST", "/api/v1/products/x", "GET, HEAD, PUT, DELETE"),
         ("PATCH", "/api/v1/orders", "GET, HEAD, POST"),
-        ("OPTIONS", "/api/v1/orders/x", "GET, HEAD"),
+        ("OPTIONS", "/api/v1/orders/x", "GET, HEAD, DELETE"),
         ("POST", "/health", "GET, HEAD"),
         ("BREW", "/api/v1/health", "GET, HEAD"),
     ] {
@@ -95,7 +95,8 @@ async fn a_panic_is_500_for_its_own_request_only() {
     let listener = chassis::listen("server.address", ANYWHERE).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let config = Config::default();
-    let app = move || routes::app(&config).service(routes::resource("/panic", [(Method::GET, web::to(panicking))]));
+    let shared = routes::Shared::new(&config, &process);
+    let app = move || routes::app(&config, &shared).service(routes::resource("/panic", vec![(Method::GET, web::to(panicking))]));
     let stop = process.shutdown.clone();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

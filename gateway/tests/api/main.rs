@@ -4,12 +4,19 @@
 
 mod accounts;
 mod answer;
+mod avatars;
+mod changes;
+mod cross_origin;
+mod document;
 mod edge;
+mod events;
 mod health;
 mod input;
+mod limits;
 mod neighbours;
 mod orders;
 mod outages;
+mod permissions;
 mod products;
 mod traces;
 mod world;

@@ -26,6 +26,7 @@ pub(crate) fn order() -> Order {
         items: vec![OrderItem { product_id: SHOE.into(), product_name: "Shoe".into(), quantity: 2, unit_price: "19.90".into() }],
         created_at: Some(prost_types::Timestamp { seconds: 1_795_000_000, nanos: 0 }),
         version: 1,
+        customer: None,
     }
 }
 

@@ -30,6 +30,14 @@ async fn ask(world: &World, name: Name) -> Answer {
     }
 }
 
+/// It takes the call and does not answer in time.
+async fn assert_timeout_soon(world: &World, name: Name) {
+    let begun = Instant::now();
+    let answer = ask(world, name).await;
+    assert_eq!(answer.problem(), (504, "timeout"), "{name:?}: {}", answer.json);
+    assert!(begun.elapsed() < SOON, "{name:?} took {:?}", begun.elapsed());
+}
+
 async fn assert_unavailable_soon(world: &World, name: Name) {
     let begun = Instant::now();
     let answer = ask(world, name).await;
@@ -67,14 +75,14 @@ async fn services_that_never_were_there_are_503() {
 }
 
 #[tokio::test]
-async fn a_service_that_hangs_is_503() {
+async fn a_service_that_hangs_is_504() {
     let world = World::start_with(hurried).await;
     let long = Duration::from_mins(1);
     world.neighbours.login.takes(long);
     world.neighbours.list_products.takes(long);
     world.neighbours.place_order.takes(long);
     for name in [Name::Auth, Name::CatalogCache, Name::Orders] {
-        assert_unavailable_soon(&world, name).await;
+        assert_timeout_soon(&world, name).await;
     }
 }
 
@@ -83,12 +91,12 @@ async fn the_calls_of_one_request_share_its_time() {
     let world = World::start_with(hurried).await;
     world.neighbours.validate_token.takes(Duration::from_millis(1_200));
     world.neighbours.place_order.takes(Duration::from_mins(1));
-    assert_unavailable_soon(&world, Name::Orders).await;
+    assert_timeout_soon(&world, Name::Orders).await;
 }
 
 /// A stopped process: the kernel still takes its connections, nobody answers.
 #[tokio::test]
-async fn a_paused_service_is_503() {
+async fn a_paused_service_is_504() {
     let paused = TcpListener::bind(ANYWHERE).unwrap();
     let address = paused.local_addr().unwrap();
     let world = World::start_with(|config| {
@@ -96,7 +104,7 @@ async fn a_paused_service_is_503() {
         config.upstream.catalog_cache = format!("http://{address}");
     })
     .await;
-    assert_unavailable_soon(&world, Name::CatalogCache).await;
+    assert_timeout_soon(&world, Name::CatalogCache).await;
     let begun = Instant::now();
     assert_eq!(world.get("/health").await.json["upstreams"]["catalog-cache"], "unreachable");
     assert!(begun.elapsed() < SOON);

