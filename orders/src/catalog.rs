@@ -10,7 +10,7 @@ use proto::catalog::{BatchGetProductsRequest, Product, product_service_client::P
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::{config::UpstreamConfig, error::OrderError, order::Offer};
+use crate::{config::UpstreamConfig, error::OrderError, wish::Offer};
 
 /// A client of one serving runtime.
 #[derive(Clone)]

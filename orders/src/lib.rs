@@ -1,26 +1,41 @@
-//! `orders`: customers, orders and stock, in the Postgres schema `orders`. Placing an order is one statement; the event
-//! stands in the outbox with it, and the relay, which runs here too, publishes it.
+//! `orders`: customers, orders and stock, in the Postgres schema `orders`. Placing an order is one statement, each later change
+//! of it one transaction; the event stands in the outbox with it, and the relay, which runs here too, publishes it.
 
 mod catalog;
 mod config;
+mod customer;
 mod error;
+mod field;
 mod metrics;
 mod order;
+mod page;
+mod period;
 mod service;
+mod stats;
+mod status;
+mod stock;
 mod store;
+mod wish;
 
 use std::net::{SocketAddr, TcpListener};
 
 use chassis::{Process, StartError, grpc, listen};
 use db::pool::Pool;
 use events::relay::Relay;
-use proto::orders::order_service_server::OrderServiceServer;
+use proto::orders::{
+    customer_service_server::{self, CustomerServiceServer},
+    order_service_server::{self, OrderServiceServer},
+    stock_service_server::{self, StockServiceServer},
+};
 use tonic::service::Routes;
 
 use catalog::Catalog;
 pub use config::{Config, UpstreamConfig};
 use metrics::{Counted, Sales};
-use service::Orders;
+use service::{Customers, Orders, Shelves};
+
+/// What is served.
+const SERVICES: [&str; 3] = [order_service_server::SERVICE_NAME, customer_service_server::SERVICE_NAME, stock_service_server::SERVICE_NAME];
 
 /// Name of the service, of its Postgres schema and of its connections.
 const NAME: &str = "orders";
@@ -69,10 +84,16 @@ impl App {
             async move {
                 let pool = Pool::new(&config.database, NAME, &process)?;
                 let catalog = Catalog::new(&config.upstream)?;
-                let service = Counted::new(Orders::new(pool, catalog, relay), sales);
-                Ok(Routes::new(OrderServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
+                Ok(routes(Counted::new(Orders::new(pool.clone(), catalog, relay), sales), pool))
             }
         };
-        grpc::serve(listener, &process, &[proto::orders::order_service_server::SERVICE_NAME], factory).await
+        grpc::serve(listener, &process, &SERVICES, factory).await
     }
+}
+
+fn routes(orders: Counted<Orders>, pool: Pool) -> Routes {
+    let (customers, shelves) = (Customers::new(pool.clone()), Shelves::new(pool));
+    Routes::new(OrderServiceServer::new(orders).max_decoding_message_size(grpc::MAX_MESSAGE))
+        .add_service(CustomerServiceServer::new(customers).max_decoding_message_size(grpc::MAX_MESSAGE))
+        .add_service(StockServiceServer::new(shelves).max_decoding_message_size(grpc::MAX_MESSAGE))
 }

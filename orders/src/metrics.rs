@@ -8,8 +8,9 @@ use prometheus_client::{
     registry::Registry,
 };
 use proto::orders::{
-    GetOrderRequest, GetOrderResponse, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest, PlaceOrderResponse,
-    order_service_server::OrderService,
+    CancelOrderRequest, CancelOrderResponse, GetOrderRequest, GetOrderResponse, GetOrderStatsRequest, GetOrderStatsResponse,
+    ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest, PlaceOrderResponse, UpdateOrderStatusRequest,
+    UpdateOrderStatusResponse, order_service_server::OrderService,
 };
 use tonic::{Request, Response, Status};
 
@@ -74,5 +75,16 @@ impl<S: OrderService> OrderService for Counted<S> {
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
         self.service.list_orders(request).await
+    }
+    async fn update_order_status(&self, request: Request<UpdateOrderStatusRequest>) -> Result<Response<UpdateOrderStatusResponse>, Status> {
+        self.service.update_order_status(request).await
+    }
+
+    async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<CancelOrderResponse>, Status> {
+        self.service.cancel_order(request).await
+    }
+
+    async fn get_order_stats(&self, request: Request<GetOrderStatsRequest>) -> Result<Response<GetOrderStatsResponse>, Status> {
+        self.service.get_order_stats(request).await
     }
 }

@@ -1,50 +1,15 @@
-//! What an order is, and which ones can be. No input or output.
+//! What an order is, and what becomes of it. No input or output.
 
-use std::collections::{BTreeMap, HashSet};
-
-use chassis::status::Violation;
 use chrono::{DateTime, SubsecRound, Utc};
-use events::contract::{Item, OrderPlaced};
-use rust_decimal::{Decimal, dec};
-use sha2::{Digest, Sha256};
+use events::contract::{Item, OrderCancelled, OrderPlaced, OrderUpdated};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::error::OrderError;
-
-/// Lines that an order may have.
-pub(crate) const MAX_ITEMS: usize = 100;
-/// Pieces that a line may have.
-pub(crate) const MAX_QUANTITY: u32 = 1_000;
-/// Largest sum: what `numeric(12, 2)` holds.
-const MAX_TOTAL: Decimal = dec!(9_999_999_999.99);
-const MAX_KEY: usize = 255;
-/// Characters of a name or an e-mail address; RFC 3696 counts to 320.
-const MAX_NAME: usize = 320;
-
-/// A person that may place orders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Customer {
-    pub(crate) user_id: Uuid,
-    pub(crate) username: String,
-    pub(crate) email: String,
-}
-
-/// What somebody wants: checked, and not priced yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wish {
-    pub(crate) customer: Customer,
-    /// Pieces by product, in the order of the request.
-    pub(crate) lines: Vec<(Uuid, u32)>,
-    pub(crate) idempotency_key: Option<String>,
-}
-
-/// What the catalogue says of a product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offer {
-    pub(crate) name: String,
-    pub(crate) price: Decimal,
-    pub(crate) currency: String,
-}
+use crate::{
+    customer::{Buyer, Customer},
+    error::OrderError,
+    status::Status,
+};
 
 /// An order as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,187 +17,123 @@ pub(crate) struct Offer {
 pub(crate) struct Order {
     pub(crate) order_id: Uuid,
     pub(crate) user_id: Uuid,
-    pub(crate) status: String,
+    pub(crate) status: Status,
     pub(crate) total_amount: Decimal,
     pub(crate) currency: String,
     pub(crate) items: Vec<Item>,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+    /// Counts the changes from 1 on.
     pub(crate) version: i64,
 }
 
-impl Wish {
-    /// Checks a request; every mistake is named.
-    pub(crate) fn new(
-        customer: proto::orders::Customer,
-        items: &[proto::orders::Item],
-        idempotency_key: String,
-    ) -> Result<Self, OrderError> {
-        let mut violations = Vec::new();
-        let user_id = customer.user_id.parse().unwrap_or_else(|_| {
-            violations.push(Violation::new("customer.user_id", "must be a UUID"));
-            Uuid::nil()
-        });
-        for (field, text) in [("customer.username", &customer.username), ("customer.email", &customer.email)] {
-            if !(1..=MAX_NAME).contains(&text.chars().count()) || text.contains(char::is_control) {
-                violations.push(Violation::new(field, format!("must be 1 to {MAX_NAME} characters without control characters")));
-            }
-        }
-        if !idempotency_key.is_empty() && !is_idempotency_key(&idempotency_key) {
-            violations.push(Violation::new("idempotency_key", format!("must be 1 to {MAX_KEY} visible ASCII characters")));
-        }
-        if items.is_empty() || items.len() > MAX_ITEMS {
-            violations.push(Violation::new("items", format!("must have 1 to {MAX_ITEMS} lines")));
-        }
-        let lines = check_lines(items, &mut violations);
-        if !violations.is_empty() {
-            return Err(OrderError::Invalid(violations));
-        }
-        let customer = Customer { user_id, username: customer.username, email: customer.email };
-        Ok(Self { customer, lines, idempotency_key: Some(idempotency_key).filter(|key| !key.is_empty()) })
-    }
-
-    /// SHA-256 of what is wanted, whatever the order of the lines: the same wish has the same fingerprint.
-    pub(crate) fn fingerprint(&self) -> Vec<u8> {
-        let sorted: BTreeMap<Uuid, u32> = self.lines.iter().copied().collect();
-        let mut hash = Sha256::new();
-        for (product_id, quantity) in sorted {
-            hash.update(product_id.as_bytes());
-            hash.update(quantity.to_be_bytes());
-        }
-        hash.finalize().to_vec()
-    }
-
-    /// The order that fulfils the wish at the catalogue's prices.
-    pub(crate) fn price(&self, offers: &BTreeMap<Uuid, Offer>) -> Result<Order, OrderError> {
-        let mut violations = Vec::new();
-        let mut items = Vec::with_capacity(self.lines.len());
-        let mut currency: Option<&str> = None;
-        for (index, (product_id, quantity)) in self.lines.iter().enumerate() {
-            let field = || format!("items[{index}].product_id");
-            match offers.get(product_id) {
-                None => violations.push(Violation::new(field(), format!("there is no product {product_id}"))),
-                Some(offer) if *currency.get_or_insert(&offer.currency) != offer.currency => {
-                    violations.push(Violation::new(field(), "has another currency than the first line"));
-                }
-                Some(offer) => items.push(Item {
-                    product_id: *product_id,
-                    product_name: offer.name.clone(),
-                    quantity: *quantity,
-                    unit_price: offer.price,
-                }),
-            }
-        }
-        let total_amount = items.iter().map(|item| item.unit_price * Decimal::from(item.quantity)).sum();
-        if total_amount > MAX_TOTAL {
-            violations.push(Violation::new("items", format!("the sum {total_amount} is above {MAX_TOTAL}")));
-        }
-        if !violations.is_empty() {
-            return Err(OrderError::Invalid(violations));
-        }
-        Ok(Order {
-            order_id: Uuid::now_v7(),
-            user_id: self.customer.user_id,
-            status: "placed".into(),
-            total_amount,
-            currency: currency.unwrap_or_default().to_owned(),
-            items,
-            // what the database keeps, so that a repeat gets the same answer
-            created_at: Utc::now().trunc_subsecs(6),
-            version: 1,
-        })
-    }
-}
-
 impl Order {
+    /// The order one step on. `seen` is the version that the caller knows, where they name one.
+    ///
+    /// # Errors
+    /// `VersionMismatch` before `StepForbidden`: whoever knows an old version may want another step.
+    pub(crate) fn step(self, to: Status, seen: Option<i64>) -> Result<Self, OrderError> {
+        if seen.is_some_and(|seen| seen != self.version) {
+            return Err(OrderError::VersionMismatch(self.version));
+        }
+        if !self.status.next().contains(&to) {
+            return Err(OrderError::StepForbidden(self.status));
+        }
+        Ok(Self { status: to, version: self.version + 1, updated_at: now(), ..self })
+    }
+
     /// The event that tells of this order being placed.
-    pub(crate) fn placed(&self, customer: &Customer) -> OrderPlaced {
+    pub(crate) fn placed(&self, buyer: &Buyer) -> OrderPlaced {
         OrderPlaced {
             order_id: self.order_id,
             user_id: self.user_id,
-            username: customer.username.clone(),
-            email: customer.email.clone(),
+            username: buyer.username.clone(),
+            email: buyer.email.clone(),
             items: self.items.clone(),
             total_amount: self.total_amount,
             currency: self.currency.clone(),
             timestamp: self.created_at,
         }
     }
-}
 
-fn check_lines(items: &[proto::orders::Item], violations: &mut Vec<Violation>) -> Vec<(Uuid, u32)> {
-    let mut seen = HashSet::new();
-    let mut lines = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        if !(1..=MAX_QUANTITY).contains(&item.quantity) {
-            violations.push(Violation::new(format!("items[{index}].quantity"), format!("must be 1 to {MAX_QUANTITY}")));
-        }
-        match item.product_id.parse::<Uuid>() {
-            Err(_) => violations.push(Violation::new(format!("items[{index}].product_id"), "must be a UUID")),
-            Ok(product_id) if !seen.insert(product_id) => {
-                violations.push(Violation::new(format!("items[{index}].product_id"), "is there twice: put its pieces into one line"));
-            }
-            Ok(product_id) => lines.push((product_id, item.quantity)),
+    /// The event that tells of the status it has now.
+    pub(crate) fn updated(&self, customer: Customer) -> OrderUpdated {
+        OrderUpdated {
+            order_id: self.order_id,
+            user_id: self.user_id,
+            username: customer.username,
+            email: customer.email,
+            status: self.status.to_string(),
+            timestamp: self.updated_at,
         }
     }
-    lines
+
+    /// The event that tells of this order being cancelled.
+    pub(crate) fn cancelled(&self, customer: Customer) -> OrderCancelled {
+        OrderCancelled {
+            order_id: self.order_id,
+            user_id: self.user_id,
+            username: customer.username,
+            email: customer.email,
+            items: self.items.clone(),
+            total_amount: self.total_amount,
+            currency: self.currency.clone(),
+            placed_at: self.created_at,
+            timestamp: self.updated_at,
+        }
+    }
 }
 
-fn is_idempotency_key(key: &str) -> bool {
-    key.len() <= MAX_KEY && key.bytes().all(|byte| byte.is_ascii_graphic())
+/// The present as the database keeps it, so that what is read later is what was answered.
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wish(lines: &[(u128, u32)]) -> Result<Wish, OrderError> {
-        let items: Vec<_> = lines
-            .iter()
-            .map(|(id, quantity)| proto::orders::Item { product_id: Uuid::from_u128(*id).to_string(), quantity: *quantity })
-            .collect();
-        let customer =
-            proto::orders::Customer { user_id: Uuid::nil().to_string(), username: "ada".into(), email: "ada@example.com".into() };
-        Wish::new(customer, &items, String::new())
-    }
-
-    fn offers(prices: &[(u128, Decimal, &str)]) -> BTreeMap<Uuid, Offer> {
-        let offer = |price: Decimal, currency: &str| Offer { name: "pot".into(), price, currency: currency.into() };
-        prices.iter().map(|(id, price, currency)| (Uuid::from_u128(*id), offer(*price, currency))).collect()
-    }
-
-    fn fields(error: OrderError) -> Vec<String> {
-        let OrderError::Invalid(violations) = error else { panic!("not a violation: {error}") };
-        violations.into_iter().map(|violation| violation.field).collect()
+    fn order(status: Status) -> Order {
+        Order {
+            order_id: Uuid::now_v7(),
+            user_id: Uuid::now_v7(),
+            status,
+            total_amount: Decimal::ONE,
+            currency: "EUR".into(),
+            items: Vec::new(),
+            created_at: now(),
+            updated_at: DateTime::UNIX_EPOCH,
+            version: 7,
+        }
     }
 
     #[test]
-    fn every_wrong_field_is_named() {
-        let error = wish(&[(1, 0), (2, 1_001), (1, 3)]).unwrap_err();
-        assert_eq!(fields(error), ["items[0].quantity", "items[1].quantity", "items[2].product_id"]);
-        assert_eq!(fields(wish(&[]).unwrap_err()), ["items"]);
+    fn a_step_counts_and_has_its_time() {
+        let paid = order(Status::Placed).step(Status::Paid, Some(7)).unwrap();
+        assert_eq!((paid.status, paid.version), (Status::Paid, 8));
+        assert!(paid.updated_at > DateTime::UNIX_EPOCH);
     }
 
     #[test]
-    fn the_sum_is_exact() {
-        let order = wish(&[(1, 3), (2, 7)]).unwrap().price(&offers(&[(1, dec!(0.10), "EUR"), (2, dec!(19.99), "EUR")])).unwrap();
-        assert_eq!(order.total_amount, dec!(140.23));
+    fn every_step_that_is_not_next_is_refused_with_the_status_that_is() {
+        for status in Status::ALL {
+            for to in Status::ALL {
+                match order(status).step(to, None) {
+                    Ok(order) => assert!(order.status == to && status.next().contains(&to), "{status} to {to}"),
+                    Err(error) => {
+                        assert!(matches!(error, OrderError::StepForbidden(now) if now == status), "{status} to {to}: {error}");
+                        assert!(!status.next().contains(&to), "{status} to {to}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
-    fn unknown_products_mixed_currencies_and_sums_that_do_not_fit_are_refused() {
-        let mixed = offers(&[(1, dec!(1), "EUR"), (2, dec!(1), "USD")]);
-        assert_eq!(
-            fields(wish(&[(1, 1), (2, 1), (3, 1)]).unwrap().price(&mixed).unwrap_err()),
-            ["items[1].product_id", "items[2].product_id"]
-        );
-        let dear = offers(&[(1, dec!(9_999_999_999.99), "EUR")]);
-        assert_eq!(fields(wish(&[(1, 2)]).unwrap().price(&dear).unwrap_err()), ["items"]);
-    }
-
-    #[test]
-    fn the_fingerprint_ignores_the_order_of_the_lines_only() {
-        let one = wish(&[(1, 1), (2, 2)]).unwrap().fingerprint();
-        assert_eq!(one, wish(&[(2, 2), (1, 1)]).unwrap().fingerprint());
-        assert_ne!(one, wish(&[(1, 2), (2, 2)]).unwrap().fingerprint());
+    fn an_old_version_is_told_before_a_wrong_step() {
+        for seen in [6, 8, 0, -1, i64::MAX] {
+            let refused = order(Status::Delivered).step(Status::Paid, Some(seen));
+            assert!(matches!(refused, Err(OrderError::VersionMismatch(7))), "{seen}");
+        }
     }
 }

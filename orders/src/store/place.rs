@@ -3,6 +3,8 @@
 //! One round trip and one commit instead of seven: the statement is its own transaction, and each of its parts happens or
 //! none. Stock rows are locked in the order of their ids, so that two orders of the same products cannot wait for each
 //! other; the CHECK on `stock.available` refuses what is not there, the unique index a second order of one idempotency key.
+//! The customer's row is written where it is missing or says something else: an upsert would lock it each time, and orders of
+//! one customer would wait for each other's commit.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +23,8 @@ use events::outbox::OutboxRow;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::order::{Order, Wish};
+use super::customer::EMAIL_KEY;
+use crate::{order::Order, wish::Wish};
 
 /// Parts of the statement between its parameters, in order.
 const LINES: &str = "WITH line AS (SELECT * FROM unnest(";
@@ -34,8 +37,13 @@ taken AS (
     UPDATE orders.stock SET available = stock.available - wanted.quantity FROM wanted WHERE stock.product_id = wanted.product_id
 ),
 customer AS (
-    INSERT INTO orders.customers (customer_id, username, email) VALUES (";
-const ORDER: &str = ") ON CONFLICT DO NOTHING
+    INSERT INTO orders.customers AS known (customer_id, username, email)
+    SELECT given.* FROM (SELECT ";
+const ORDER: &str = ") AS given (customer_id, username, email)
+    WHERE NOT EXISTS (SELECT FROM orders.customers AS same WHERE same.customer_id = given.customer_id
+        AND same.username = given.username AND same.email = given.email)
+    ON CONFLICT (customer_id) DO UPDATE SET username = excluded.username, email = excluded.email
+        WHERE (known.username, known.email) IS DISTINCT FROM (excluded.username, excluded.email)
 ),
 placed AS (
     INSERT INTO orders.orders
@@ -83,7 +91,7 @@ impl<'a> PlaceStatement<'a> {
 
 impl QueryFragment<Pg> for PlaceStatement<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let (customer, order, event) = (&self.wish.customer, self.order, self.event);
+        let (buyer, order, event) = (&self.wish.buyer, self.order, self.event);
         out.push_sql(LINES);
         out.push_bind_param::<Array<SqlUuid>, _>(&self.product_ids)?;
         out.push_sql(", ");
@@ -93,15 +101,15 @@ impl QueryFragment<Pg> for PlaceStatement<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<Numeric>, _>(&self.unit_prices)?;
         out.push_sql(STOCK);
-        out.push_bind_param::<SqlUuid, _>(&customer.user_id)?;
+        out.push_bind_param::<SqlUuid, _>(&buyer.user_id)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&customer.username)?;
+        out.push_bind_param::<Text, _>(&buyer.username)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&customer.email)?;
+        out.push_bind_param::<Text, _>(&buyer.email)?;
         out.push_sql(ORDER);
         out.push_bind_param::<SqlUuid, _>(&order.order_id)?;
         out.push_sql(", ");
-        out.push_bind_param::<SqlUuid, _>(&customer.user_id)?;
+        out.push_bind_param::<SqlUuid, _>(&buyer.user_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(&order.status)?;
         out.push_sql(", ");
@@ -117,7 +125,7 @@ impl QueryFragment<Pg> for PlaceStatement<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Timestamptz, DateTime<Utc>>(&order.created_at)?;
         out.push_sql(", ");
-        out.push_bind_param::<Timestamptz, DateTime<Utc>>(&order.created_at)?;
+        out.push_bind_param::<Timestamptz, DateTime<Utc>>(&order.updated_at)?;
         out.push_sql(ITEMS);
         out.push_bind_param::<SqlUuid, _>(&order.order_id)?;
         out.push_sql(OUTBOX);
@@ -159,6 +167,8 @@ pub(super) enum Refusal {
     Stock,
     /// The idempotency key has an order already.
     Key,
+    /// A customer who was made by a call would get the address of another one.
+    Email,
 }
 
 impl Refusal {
@@ -169,6 +179,7 @@ impl Refusal {
             // the catalogue has the product and the shelf never had
             | (DatabaseErrorKind::ForeignKeyViolation, "order_items_product_id_fkey") => Some(Self::Stock),
             (DatabaseErrorKind::UniqueViolation, "orders_idempotency_key") => Some(Self::Key),
+            (DatabaseErrorKind::UniqueViolation, EMAIL_KEY) => Some(Self::Email),
             _ => None,
         }
     }

@@ -7,9 +7,11 @@ use std::{
 };
 
 use chassis::spawn;
+use futures::stream::Empty;
 use proto::catalog::{
-    BatchGetProductsRequest, BatchGetProductsResponse, GetProductRequest, GetProductResponse, ListProductsRequest, ListProductsResponse,
-    Money, Product,
+    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, CreateProductResponse, DeleteProductRequest,
+    DeleteProductResponse, GetProductRequest, GetProductResponse, ListProductsRequest, ListProductsResponse, Money, Product,
+    SearchProductsRequest, SearchProductsResponse, UpdateProductRequest, UpdateProductResponse,
     product_service_server::{ProductService, ProductServiceServer},
 };
 use tokio::net::TcpListener;
@@ -94,10 +96,32 @@ impl ProductService for FakeCatalog {
     }
 
     async fn get_product(&self, _: Request<GetProductRequest>) -> Result<Response<GetProductResponse>, Status> {
-        Err(Status::unimplemented("orders does not ask this"))
+        not_asked()
     }
 
     async fn list_products(&self, _: Request<ListProductsRequest>) -> Result<Response<ListProductsResponse>, Status> {
-        Err(Status::unimplemented("orders does not ask this"))
+        not_asked()
     }
+
+    type SearchProductsStream = Empty<Result<SearchProductsResponse, Status>>;
+
+    async fn search_products(&self, _: Request<SearchProductsRequest>) -> Result<Response<Self::SearchProductsStream>, Status> {
+        not_asked()
+    }
+
+    async fn create_product(&self, _: Request<CreateProductRequest>) -> Result<Response<CreateProductResponse>, Status> {
+        not_asked()
+    }
+
+    async fn update_product(&self, _: Request<UpdateProductRequest>) -> Result<Response<UpdateProductResponse>, Status> {
+        not_asked()
+    }
+
+    async fn delete_product(&self, _: Request<DeleteProductRequest>) -> Result<Response<DeleteProductResponse>, Status> {
+        not_asked()
+    }
+}
+
+fn not_asked<T>() -> Result<T, Status> {
+    Err(Status::unimplemented("orders does not ask this"))
 }

@@ -20,7 +20,9 @@ async fn a_new_order_counts_once_and_neither_a_repeat_nor_a_refusal_counts() {
     let ([tea, pot], ada) = (products(), customer());
     shop.catalog.sell(tea, "Tea", "6.40", "EUR");
     shop.catalog.sell(pot, "Pot", "3.25", "USD");
-    assert_eq!((metric(&shop.process, PLACED), revenue(&shop, "EUR")), (Some(0.0), None));
+    // it may answer a connection before it serves
+    eventually("it counts", async || metric(&shop.process, PLACED) == Some(0.0)).await;
+    assert_eq!(revenue(&shop, "EUR"), None);
     for _ in 0..3 {
         shop.place(&ada, &[(tea, 2)], "key-1").await.unwrap();
     }

@@ -5,14 +5,22 @@
 //! go on opening them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
+mod cancelling;
 mod catalog;
 mod counting;
+mod customers;
 mod idempotency;
 mod invalid;
+mod listing;
+mod malformed;
 mod outages;
+mod past;
 mod placing;
 mod publishing;
 mod reading;
 mod serving;
+mod shelves;
 mod shop;
+mod statistics;
+mod steps;
 mod stock;

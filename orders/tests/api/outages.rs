@@ -8,6 +8,9 @@ use std::{
 use chassis::{config::Secret, testing::TestProxy};
 use db::roles::Role;
 use events::testing::eventually;
+use proto::orders::{
+    CreateCustomerRequest, GetCustomerRequest, GetOrderStatsRequest, GetStockRequest, ListCustomersRequest, OrderStatus, SetStockRequest,
+};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -46,10 +49,20 @@ async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
         unavailable("placing", shop.place(&ada, &[(tea, 1)], "lost")).await;
         unavailable("getting", shop.get(&order.order_id, &ada.user_id)).await;
         unavailable("listing", shop.list(&ada.user_id, 0, "")).await;
+        unavailable("a step", shop.step(&order.order_id, OrderStatus::Paid)).await;
+        unavailable("cancelling", shop.cancel(&order.order_id)).await;
+        unavailable("counting", shop.stats(GetOrderStatsRequest::default())).await;
+        let who = CreateCustomerRequest { username: "Bob".into(), email: format!("bob{placed}@example.com") };
+        unavailable("a new customer", shop.customers().create_customer(who)).await;
+        unavailable("a customer", shop.customers().get_customer(GetCustomerRequest { customer_id: ada.user_id.clone() })).await;
+        unavailable("customers", shop.customers().list_customers(ListCustomersRequest::default())).await;
+        unavailable("stock", shop.shelves().get_stock(GetStockRequest { product_id: tea.to_string() })).await;
+        unavailable("setting stock", shop.shelves().set_stock(SetStockRequest { product_id: tea.to_string(), available: 5 })).await;
         let failures = shop.process.readiness.failures().await;
         assert_eq!(failures.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["postgres"]);
         proxy.heal();
         eventually("it places orders again", async || shop.place(&ada, &[(tea, 1)], "lost").await.is_ok()).await;
+        assert_eq!(shop.get(&order.order_id, "").await.unwrap(), order, "nothing was half done");
     }
     eventually("it is ready again", async || shop.process.readiness.failures().await.is_empty()).await;
     // the key makes one order of the attempts before, during and after

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use proto::orders::{GetOrderRequest, Order};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -18,6 +19,30 @@ async fn an_order_is_there_for_its_user_and_for_nobody_else() {
     assert_eq!((of_another.code(), unknown.code()), (Code::NotFound, Code::NotFound));
     assert_eq!(of_another.details(), unknown.details(), "nothing tells one from the other");
     assert!(shop.list(&bob.user_id, 0, "").await.unwrap().orders.is_empty());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_a_user_it_is_anybodys_and_who_ordered_comes_along_where_it_is_asked_for() {
+    let shop = Shop::open().await;
+    let ([tea], ada) = (products(), customer());
+    let order = shop.place(&ada, &[(tea, 1)], "").await.unwrap().order.unwrap();
+    assert_eq!(shop.get(&order.order_id, "").await.unwrap(), order);
+    let ask = |user_id: &str, include_customer, without_items| GetOrderRequest {
+        order_id: order.order_id.clone(),
+        user_id: user_id.into(),
+        include_customer,
+        without_items,
+    };
+    let full = shop.get_with(ask(&ada.user_id, true, false)).await.unwrap();
+    let who = full.customer.clone().unwrap();
+    assert_eq!((&who.customer_id, &who.username, &who.email), (&ada.user_id, &ada.username, &ada.email));
+    assert!(who.created_at.is_some());
+    assert_eq!(full, Order { customer: Some(who), ..order.clone() });
+    let bare = shop.get_with(ask("", false, true)).await.unwrap();
+    assert_eq!(bare, Order { items: Vec::new(), ..order.clone() });
+    let status = shop.get_with(ask(&customer().user_id, true, true)).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "with the customer too it is its user's only");
     shop.close().await;
 }
 

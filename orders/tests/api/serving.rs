@@ -10,7 +10,8 @@ use tonic_reflection::pb::v1::{
 
 use crate::shop::Shop;
 
-const SERVICE: &str = "throughline.orders.v1.OrderService";
+const SERVICES: [&str; 3] =
+    ["throughline.orders.v1.OrderService", "throughline.orders.v1.CustomerService", "throughline.orders.v1.StockService"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn health_follows_postgres() {
@@ -22,33 +23,40 @@ async fn health_follows_postgres() {
         let request = HealthCheckRequest { service: service.into() };
         client.clone().check(request).await.map(|answer| answer.into_inner().status())
     };
-    for service in ["", SERVICE] {
+    for service in SERVICES.into_iter().chain([""]) {
         eventually("it serves", async || matches!(status(service).await, Ok(ServingStatus::Serving))).await;
     }
     proxy.cut();
-    eventually("it says that it does not", async || matches!(status(SERVICE).await, Ok(ServingStatus::NotServing))).await;
+    for service in SERVICES {
+        eventually("it says that it does not", async || matches!(status(service).await, Ok(ServingStatus::NotServing))).await;
+    }
     proxy.heal();
-    eventually("it serves again", async || matches!(status(SERVICE).await, Ok(ServingStatus::Serving))).await;
+    for service in SERVICES {
+        eventually("it serves again", async || matches!(status(service).await, Ok(ServingStatus::Serving))).await;
+    }
     drop(client);
     shop.close().await;
     other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn reflection_lists_and_describes_the_service() {
+async fn reflection_lists_and_describes_the_services() {
     let shop = Shop::open().await;
     let mut client = ServerReflectionClient::new(shop.channel.clone());
     let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
-    let questions = [ask(MessageRequest::ListServices(String::new())), ask(MessageRequest::FileContainingSymbol(SERVICE.into()))];
+    let symbols = SERVICES.map(|service| ask(MessageRequest::FileContainingSymbol(service.into())));
+    let questions: Vec<_> = [ask(MessageRequest::ListServices(String::new()))].into_iter().chain(symbols).collect();
     let mut answers = client.server_reflection_info(futures::stream::iter(questions)).await.unwrap().into_inner();
     let Some(MessageResponse::ListServicesResponse(list)) = answers.message().await.unwrap().unwrap().message_response else {
         panic!("no list of services");
     };
-    assert!(list.service.iter().any(|service| service.name == SERVICE), "{list:?}");
-    let Some(MessageResponse::FileDescriptorResponse(files)) = answers.message().await.unwrap().unwrap().message_response else {
-        panic!("no description of {SERVICE}");
-    };
-    assert!(!files.file_descriptor_proto.is_empty());
+    for name in SERVICES {
+        assert!(list.service.iter().any(|service| service.name == name), "{list:?}");
+        let Some(MessageResponse::FileDescriptorResponse(files)) = answers.message().await.unwrap().unwrap().message_response else {
+            panic!("no description of {name}");
+        };
+        assert!(!files.file_descriptor_proto.is_empty());
+    }
     drop((answers, client));
     shop.close().await;
 }

@@ -18,8 +18,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::testing::PATIENCE;
 use orders::{App, Config};
 use proto::orders::{
-    Customer, GetOrderRequest, Item, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest, PlaceOrderResponse,
-    order_service_client::OrderServiceClient,
+    CancelOrderRequest, Customer, GetOrderRequest, GetOrderStatsRequest, GetOrderStatsResponse, Item, ListOrdersRequest,
+    ListOrdersResponse, Order, OrderStatus, PlaceOrderRequest, PlaceOrderResponse, UpdateOrderStatusRequest,
+    customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient, stock_service_client::StockServiceClient,
 };
 use telemetry::{Mode, TelemetryConfig};
 use tokio::{task::JoinHandle, time::timeout};
@@ -82,13 +83,48 @@ impl Shop {
     }
 
     pub(crate) async fn get(&self, order_id: &str, user_id: &str) -> Result<Order, Status> {
-        let request = GetOrderRequest { order_id: order_id.into(), user_id: user_id.into() };
+        self.get_with(GetOrderRequest { order_id: order_id.into(), user_id: user_id.into(), ..GetOrderRequest::default() }).await
+    }
+
+    pub(crate) async fn get_with(&self, request: GetOrderRequest) -> Result<Order, Status> {
         self.client.clone().get_order(request).await.map(|response| response.into_inner().order.unwrap())
     }
 
     pub(crate) async fn list(&self, user_id: &str, page_size: u32, page_token: &str) -> Result<ListOrdersResponse, Status> {
-        let request = ListOrdersRequest { user_id: user_id.into(), page_size, page_token: page_token.into() };
+        let (user_id, page_token) = (user_id.into(), page_token.into());
+        self.list_with(ListOrdersRequest { user_id, page_size, page_token, ..ListOrdersRequest::default() }).await
+    }
+
+    pub(crate) async fn list_with(&self, request: ListOrdersRequest) -> Result<ListOrdersResponse, Status> {
         self.client.clone().list_orders(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn step(&self, order_id: &str, status: OrderStatus) -> Result<Order, Status> {
+        self.update(UpdateOrderStatusRequest { order_id: order_id.into(), status: status.into(), version: None }).await
+    }
+
+    pub(crate) async fn update(&self, request: UpdateOrderStatusRequest) -> Result<Order, Status> {
+        self.client.clone().update_order_status(request).await.map(|response| response.into_inner().order.unwrap())
+    }
+
+    pub(crate) async fn cancel(&self, order_id: &str) -> Result<Order, Status> {
+        self.cancel_with(CancelOrderRequest { order_id: order_id.into(), ..CancelOrderRequest::default() }).await
+    }
+
+    pub(crate) async fn cancel_with(&self, request: CancelOrderRequest) -> Result<Order, Status> {
+        self.client.clone().cancel_order(request).await.map(|response| response.into_inner().order.unwrap())
+    }
+
+    pub(crate) async fn stats(&self, request: GetOrderStatsRequest) -> Result<GetOrderStatsResponse, Status> {
+        self.client.clone().get_order_stats(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) fn customers(&self) -> CustomerServiceClient<Channel> {
+        CustomerServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn shelves(&self) -> StockServiceClient<Channel> {
+        StockServiceClient::new(self.channel.clone())
     }
 
     pub(crate) async fn connection(&self) -> AsyncPgConnection {
