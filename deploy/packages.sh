@@ -20,7 +20,8 @@ have_java() {
     [ -n "$major" ] && [ "$major" -ge 17 ]
 }
 
-# Debian and Ubuntu packages whose programs are not here, one per line; `missing_packages tests` adds what only tests need.
+# Debian and Ubuntu packages whose programs are not here, one per line; `missing_packages tests` adds what only tests need,
+# `missing_packages full` what only the long ones do.
 missing_packages() {
     if ! have cc || ! have make || ! have g++; then echo build-essential; fi
     have pkg-config || echo pkg-config
@@ -31,7 +32,8 @@ missing_packages() {
     have mvn || echo maven
     have curl || echo curl
     [ -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
-    if [ "${1:-}" = tests ]; then have strace || echo strace; fi
+    case "${1:-}" in tests | full) have strace || echo strace ;; esac
+    if [ "${1:-}" = full ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then echo python3-venv; fi
 }
 
 java_package() {
