@@ -3,9 +3,20 @@
 use std::{future::Future, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION};
-use proto::catalog::Actor;
+use prost_types::Timestamp;
+use proto::{
+    auth::{ValidateTokenRequest, ValidateTokenResponse},
+    catalog::Actor,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{error::Error, middleware::is_visible, upstream::Calls};
+use crate::{
+    error::Error,
+    middleware::is_visible,
+    time::moment,
+    upstream::{AUTH, Calls},
+};
 
 /// The user whose access token came with the request and is valid right now.
 #[derive(Debug, Clone)]
@@ -14,6 +25,33 @@ pub(crate) struct Caller {
     pub(crate) username: String,
     pub(crate) email: String,
     role: String,
+    session_id: String,
+    expires_at: Option<Timestamp>,
+}
+
+/// Who is calling, as their token says: what has changed since shows with the next refresh.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Me {
+    #[schema(format = Uuid)]
+    user_id: String,
+    username: String,
+    email: String,
+    /// `user` or `admin`.
+    role: String,
+    #[schema(format = Uuid)]
+    session_id: String,
+    /// When the access token expires.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+impl TryFrom<Caller> for Me {
+    type Error = Error;
+
+    fn try_from(caller: Caller) -> Result<Self, Error> {
+        let Caller { user_id, username, email, role, session_id, expires_at } = caller;
+        Ok(Self { user_id, username, email, role, session_id, expires_at: moment(expires_at, AUTH, "expires_at")? })
+    }
 }
 
 /// A caller of role `admin`.
@@ -70,9 +108,10 @@ impl Caller {
     async fn of(request: &HttpRequest) -> Result<Self, Error> {
         let calls = Calls::of(request)?;
         let token = bearer_token(request)?;
-        let valid = calls.validate_token(proto::auth::ValidateTokenRequest { access_token: token.clone() }).await?;
+        let valid = calls.validate_token(ValidateTokenRequest { access_token: token.clone() }).await?;
         calls.act_for(&token);
-        Ok(Self { user_id: valid.user_id, username: valid.username, email: valid.email, role: valid.role })
+        let ValidateTokenResponse { user_id, session_id, username, email, role, expires_at } = valid;
+        Ok(Self { user_id, username, email, role, session_id, expires_at })
     }
 }
 

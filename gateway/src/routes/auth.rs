@@ -5,12 +5,12 @@ use actix_web::{
     http::header::{CACHE_CONTROL, LOCATION},
     web::Json,
 };
-use proto::auth::{DeleteSessionRequest, GetSessionRequest, GetUserRequest, LogoutRequest};
+use proto::auth::{DeleteSessionRequest, GetSessionRequest, LogoutRequest};
 
 use crate::{
     account::{Login, Refresh, Register, Tokens},
     body::Body,
-    caller::{By, Caller, bearer_token},
+    caller::{By, Caller, Me, bearer_token},
     error::Error,
     limits::client_address,
     page::InPath,
@@ -52,12 +52,11 @@ pub(super) async fn logout(request: HttpRequest, calls: Calls) -> Result<HttpRes
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Who is calling.
+/// Who is calling, as the token says.
 #[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth", security(("bearer" = [])),
-    responses((status = 200, description = "The caller", body = User)))]
-pub(super) async fn me(calls: Calls, by: By<Caller, ()>) -> Result<Json<User>, Error> {
-    let answer = calls.get_user(GetUserRequest { user_id: by.who.user_id }).await?;
-    Ok(Json(answer.user.try_into()?))
+    responses((status = 200, description = "The caller", body = Me)))]
+pub(super) async fn me(by: By<Caller, ()>) -> Result<Json<Me>, Error> {
+    by.who.try_into().map(Json)
 }
 
 /// Opens a session, as a login does.

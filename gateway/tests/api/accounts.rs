@@ -10,7 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::world::{ADA, TOKEN, World, refusal, send};
 
-const SESSION: &str = "01939d4c-0000-7000-8000-0000000005e5";
+pub(crate) const SESSION: &str = "01939d4c-0000-7000-8000-0000000005e5";
 
 pub(crate) fn user() -> User {
     User {
@@ -139,13 +139,23 @@ async fn logging_out_ends_the_session_of_the_token() {
 }
 
 #[tokio::test]
-async fn me_is_the_caller_on_whose_behalf_auth_is_asked() {
+async fn me_is_who_the_token_says() {
+    let world = World::start().await;
+    let answer = world.get("/api/v1/auth/me").await;
+    let me = json!({"user_id": ADA, "username": "ada", "email": "ada@example.org", "role": "user", "session_id": SESSION,
+                    "expires_at": "1970-01-01T00:01:00.000000Z"});
+    assert_eq!((answer.status.as_u16(), &answer.json), (200, &me));
+}
+
+#[tokio::test]
+async fn auth_and_nobody_else_is_told_on_whose_behalf_it_is_asked() {
     let world = World::start().await;
     world.neighbours.get_user.answers(|_| Ok(GetUserResponse { user: Some(user()) }));
-    let answer = world.get("/api/v1/auth/me").await;
-    assert_eq!((answer.status.as_u16(), &answer.json), (200, &user_json()));
-    assert_eq!(world.neighbours.get_user.messages()[0].user_id, ADA);
+    let answer = world.get(&format!("/api/v1/users/{ADA}")).await;
+    assert_eq!((answer.status.as_u16(), &answer.json, answer.header("etag")), (200, &user_json(), "\"3\""));
     assert_eq!(world.neighbours.get_user.last_metadata("authorization").as_deref(), Some(format!("Bearer {TOKEN}").as_str()));
+    world.get("/api/v1/orders").await;
+    assert_eq!(world.neighbours.list_orders.last_metadata("authorization"), None);
 }
 
 #[tokio::test]

@@ -132,11 +132,11 @@ fn run(app: App) -> String {
 fn ada() -> ValidateTokenResponse {
     ValidateTokenResponse {
         user_id: ADA.into(),
-        session_id: "s".into(),
+        session_id: crate::accounts::SESSION.into(),
         username: "ada".into(),
         email: "ada@example.org".into(),
         role: "user".into(),
-        expires_at: None,
+        expires_at: Some(prost_types::Timestamp { seconds: 60, nanos: 0 }),
     }
 }
 
