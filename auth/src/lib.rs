@@ -1,32 +1,65 @@
 //! `auth`: who is calling. Accounts in Postgres (schema `auth`), sessions in Redis, events through an outbox.
 
+mod account;
+mod avatar;
+mod bootstrap;
+mod bulk;
+mod caller;
+mod chat;
 mod config;
+mod conversation;
 mod error;
+mod listing;
+mod login;
 mod metrics;
 mod password;
+mod refresh;
+mod rooms;
 mod service;
 mod session;
 mod store;
+mod subscription;
+mod throttle;
 mod token;
+mod upload;
 mod user;
+mod verified;
+mod vigil;
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use chassis::{Process, StartError, grpc, listen, redis::Redis};
 use db::pool::Pool;
-use events::relay::Relay;
-use proto::auth::auth_service_server::{AuthServiceServer, SERVICE_NAME};
+use events::{
+    contract::UserCreated,
+    envelope::Event,
+    relay::{Relay, RelayHandle},
+    tail::Tail,
+};
+use proto::auth::{
+    auth_service_server::{self, AuthServiceServer},
+    session_service_server::{self, SessionServiceServer},
+    user_service_server::{self, UserServiceServer},
+};
 use tonic::service::Routes;
 
-pub use config::{Config, JwtConfig, PasswordConfig, SessionConfig};
+pub use bootstrap::BootstrapConfig;
+pub use config::{Config, JwtConfig, LoginConfig, PasswordConfig, SessionConfig, StreamConfig};
 use metrics::{Counted, Visits};
 use password::Passwords;
-use service::Auth;
-use session::Sessions;
+use refresh::RefreshTokens;
+use rooms::Rooms;
+use service::{Auth, AuthApi, SessionApi, Shared, UserApi};
 use token::Tokens;
+use verified::VerifiedTokens;
 
 /// Name of the service, of its Postgres schema and of its connections.
 const NAME: &str = "auth";
+/// What it serves.
+const SERVICES: &[&str] = &[auth_service_server::SERVICE_NAME, user_service_server::SERVICE_NAME, session_service_server::SERVICE_NAME];
 
 /// The service, bound to its port and not yet serving.
 pub struct App {
@@ -69,20 +102,39 @@ impl App {
             let redis = redis.clone();
             async move { redis.ping().await.map_err(|error| error.to_string()) }
         });
-        let passwords = Passwords::new(&config.password)?;
-        let tokens = Tokens::new(&config.jwt);
+        let shared = shared(&config, relay, &process)?;
+        process.background(bootstrap::run(config.bootstrap.clone(), Auth::new(&config, shared.clone(), &process)?));
         let visits = Visits::register(&mut process.registry());
         let owner = process.clone();
         let factory = move || {
-            let (config, passwords, tokens, relay) = (config.clone(), passwords.clone(), tokens.clone(), relay.clone());
-            let (visits, process) = (visits.clone(), owner.clone());
-            async move {
-                let pool = Pool::new(&config.database, NAME, &process)?;
-                let sessions = Sessions::new(Redis::new(&config.redis, NAME, &process)?, &config.session);
-                let service = Counted::new(Auth::new(pool, sessions, passwords, tokens, relay), visits);
-                Ok(Routes::new(AuthServiceServer::new(service).max_decoding_message_size(grpc::MAX_MESSAGE)))
-            }
+            let (config, shared, visits, process) = (config.clone(), shared.clone(), visits.clone(), owner.clone());
+            async move { Ok(routes(&Auth::new(&config, shared, &process)?, visits)) }
         };
-        grpc::serve(listener, &process, &[SERVICE_NAME], factory).await
+        grpc::serve(listener, &process, SERVICES, factory).await
     }
+}
+
+fn shared(config: &Config, relay: RelayHandle, process: &Process) -> Result<Shared, StartError> {
+    let tokens = Tokens::new(&config.jwt);
+    Ok(Shared {
+        passwords: Passwords::new(&config.password)?,
+        verified: VerifiedTokens::new(tokens.clone()),
+        tokens,
+        refresh_tokens: RefreshTokens::new(&config.jwt)?,
+        relay,
+        tail: Tail::start(&config.kafka, "auth-tail", UserCreated::TOPIC, config.stream.buffer, process),
+        rooms: Rooms::start(&config.redis, &config.session.key_prefix, process)?,
+        stream: config.stream.clone(),
+        shutdown: process.shutdown.clone(),
+    })
+}
+
+fn routes(auth: &Arc<Auth>, visits: Visits) -> Routes {
+    let api = Counted::new(AuthApi(Arc::clone(auth)), visits);
+    let mut routes = Routes::builder();
+    routes
+        .add_service(AuthServiceServer::new(api).max_decoding_message_size(grpc::MAX_MESSAGE))
+        .add_service(UserServiceServer::new(UserApi(Arc::clone(auth))).max_decoding_message_size(grpc::MAX_MESSAGE))
+        .add_service(SessionServiceServer::new(SessionApi(Arc::clone(auth))).max_decoding_message_size(grpc::MAX_MESSAGE));
+    routes.routes()
 }

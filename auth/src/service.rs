@@ -1,106 +1,73 @@
-//! `throughline.auth.v1.AuthService`: from messages to the domain and back.
+//! The gRPC services: from messages to the domain and back.
 
-use chrono::Utc;
+mod auth;
+mod sessions;
+mod users;
+
+use std::sync::Arc;
+
+use chassis::{Process, StartError, redis::Redis};
 use db::pool::Pool;
-use events::{contract::UserLoggedIn, outbox::OutboxRow, relay::RelayHandle};
-use proto::auth::{
-    LoginRequest, LoginResponse, RegisterRequest, RegisterResponse, ValidateTokenRequest, ValidateTokenResponse,
-    auth_service_server::AuthService,
-};
-use tonic::{Request, Response, Status};
+use events::{relay::RelayHandle, tail::Tail};
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
 
 use crate::{
+    NAME,
+    caller::Caller,
+    config::{Config, StreamConfig},
     error::AuthError,
     password::Passwords,
-    session::{Opened, Sessions},
-    store,
+    refresh::RefreshTokens,
+    rooms::Rooms,
+    session::Sessions,
+    throttle::Throttle,
     token::Tokens,
-    user::{Registration, User, is_email, normalised, timestamp},
+    verified::VerifiedTokens,
 };
 
-/// One per serving runtime.
+pub(crate) use auth::AuthApi;
+pub(crate) use sessions::SessionApi;
+pub(crate) use users::UserApi;
+
+/// What all serving runtimes share. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) passwords: Passwords,
+    pub(crate) tokens: Tokens,
+    pub(crate) verified: VerifiedTokens,
+    pub(crate) refresh_tokens: RefreshTokens,
+    pub(crate) relay: RelayHandle,
+    pub(crate) tail: Tail,
+    pub(crate) rooms: Rooms,
+    pub(crate) stream: StreamConfig,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// What the services of one serving runtime have in common.
 pub(crate) struct Auth {
-    pool: Pool,
-    sessions: Sessions,
-    passwords: Passwords,
-    tokens: Tokens,
-    relay: RelayHandle,
+    pub(crate) shared: Shared,
+    pub(crate) pool: Pool,
+    pub(crate) redis: Redis,
+    pub(crate) sessions: Sessions,
+    pub(crate) throttle: Throttle,
 }
 
 impl Auth {
-    pub(crate) fn new(pool: Pool, sessions: Sessions, passwords: Passwords, tokens: Tokens, relay: RelayHandle) -> Self {
-        Self { pool, sessions, passwords, tokens, relay }
-    }
-
-    async fn create(&self, registration: Registration) -> Result<User, AuthError> {
-        let hash = self.passwords.hash(registration.password.clone()).await?;
-        let create = async {
-            let mut connection = self.pool.get().await?;
-            store::register(&mut connection, &registration, &hash).await
-        };
-        let user = self.pool.bounded(create).await?;
-        self.relay.wake();
-        Ok(user)
-    }
-
-    async fn authenticate(&self, request: LoginRequest) -> Result<User, AuthError> {
-        let email = normalised(&request.email);
-        let find = async {
-            let mut connection = self.pool.get().await?;
-            Ok::<_, AuthError>(store::find_by_email(&mut connection, &email).await?)
-        };
-        let found = if is_email(&email) { self.pool.bounded(find).await? } else { None };
-        let (user, hash) = found.unzip();
-        let right = self.passwords.verify(request.password, hash).await?;
-        user.filter(|_| right).ok_or(AuthError::WrongCredentials)
-    }
-
-    /// Opens a session and tells of it. A session that nobody was told of is ended again.
-    async fn open_session(&self, user: &User) -> Result<Opened, AuthError> {
-        let opened = self.sessions.open(user.user_id).await?;
-        let event = UserLoggedIn { user_id: user.user_id, session_id: opened.session_id, timestamp: Utc::now() };
-        let row = OutboxRow::new(user.user_id, user.version, event)?;
-        let tell = async {
-            let mut connection = self.pool.get().await?;
-            Ok::<_, AuthError>(store::add_event(&mut connection, &row).await?)
-        };
-        if let Err(error) = self.pool.bounded(tell).await {
-            self.sessions.end(opened.session_id).await?;
-            return Err(error);
-        }
-        self.relay.wake();
-        Ok(opened)
-    }
-}
-
-#[tonic::async_trait]
-impl AuthService for Auth {
-    async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
-        let registration = Registration::new(request.into_inner())?;
-        let user = self.create(registration).await?;
-        Ok(Response::new(RegisterResponse { user: Some(user.into()) }))
-    }
-
-    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let user = self.authenticate(request.into_inner()).await?;
-        let Opened { session_id, refresh_token } = self.open_session(&user).await?;
-        let access_token = self.tokens.issue(&user, session_id)?;
-        let expires_in = self.tokens.lifetime.as_secs();
-        Ok(Response::new(LoginResponse { user: Some(user.into()), access_token, refresh_token, expires_in }))
-    }
-
-    async fn validate_token(&self, request: Request<ValidateTokenRequest>) -> Result<Response<ValidateTokenResponse>, Status> {
-        let claims = self.tokens.check(&request.into_inner().access_token)?;
-        if !self.sessions.is_alive(claims.sid, claims.sub).await? {
-            return Err(AuthError::SessionEnded.into());
-        }
-        Ok(Response::new(ValidateTokenResponse {
-            expires_at: Some(timestamp(claims.expires_at())),
-            user_id: claims.sub.to_string(),
-            session_id: claims.sid.to_string(),
-            username: claims.username,
-            email: claims.email,
-            role: claims.role,
+    /// Makes the clients of the current runtime.
+    pub(crate) fn new(config: &Config, shared: Shared, process: &Process) -> Result<Arc<Self>, StartError> {
+        let redis = Redis::new(&config.redis, NAME, process)?;
+        Ok(Arc::new(Self {
+            shared,
+            pool: Pool::new(&config.database, NAME, process)?,
+            sessions: Sessions::new(redis.clone(), &config.session),
+            throttle: Throttle::new(redis.clone(), &config.login, &config.session.key_prefix),
+            redis,
         }))
+    }
+
+    /// Who calls.
+    pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, AuthError> {
+        Caller::of(metadata, &self.shared.verified, &self.sessions).await
     }
 }

@@ -1,13 +1,17 @@
 //! Access tokens: JWT (RFC 7519) signed with HS256.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{config::JwtConfig, error::AuthError, user::User};
+use crate::{
+    config::JwtConfig,
+    error::AuthError,
+    user::{Role, User},
+};
 
 /// What tells an access token from whatever else may be signed with the same key.
 const ACCESS: &str = "access";
@@ -25,7 +29,7 @@ pub(crate) struct Claims {
     pub(crate) typ: String,
     pub(crate) username: String,
     pub(crate) email: String,
-    pub(crate) role: String,
+    pub(crate) role: Role,
     /// Seconds since 1970.
     pub(crate) iat: i64,
     /// Seconds since 1970.
@@ -37,7 +41,8 @@ pub(crate) struct Claims {
 pub(crate) struct Tokens {
     header: Header,
     signing: EncodingKey,
-    checking: DecodingKey,
+    /// By `kid`: the one that signs, and those that did before it.
+    checking: HashMap<String, DecodingKey>,
     validation: Validation,
     issuer: String,
     audience: String,
@@ -46,7 +51,8 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) fn new(config: &JwtConfig) -> Self {
-        let secret = config.secret.expose().as_bytes();
+        let secret = config.secret.expose();
+        let all = config.retired.iter().filter_map(JwtConfig::retired).chain([(config.kid.as_str(), secret)]);
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         validation.set_issuer(&[&config.issuer]);
@@ -54,8 +60,8 @@ impl Tokens {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         Self {
             header: Header { kid: Some(config.kid.clone()), ..Header::new(Algorithm::HS256) },
-            signing: EncodingKey::from_secret(secret),
-            checking: DecodingKey::from_secret(secret),
+            signing: EncodingKey::from_secret(secret.as_bytes()),
+            checking: all.map(|(kid, secret)| (kid.to_owned(), DecodingKey::from_secret(secret.as_bytes()))).collect(),
             validation,
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
@@ -75,7 +81,7 @@ impl Tokens {
             typ: ACCESS.into(),
             username: user.username.clone(),
             email: user.email.clone(),
-            role: user.role.clone(),
+            role: user.role,
             iat: now,
             exp: now.saturating_add_unsigned(self.lifetime.as_secs()),
         };
@@ -84,21 +90,22 @@ impl Tokens {
 
     /// The claims of a good token.
     pub(crate) fn check(&self, token: &str) -> Result<Claims, AuthError> {
-        let decoded = decode::<Claims>(token, &self.checking, &self.validation);
-        let token = decoded.map_err(|error| match error.kind() {
+        let kid = decode_header(token).ok().and_then(|header| header.kid);
+        let key = kid.and_then(|kid| self.checking.get(&kid)).ok_or(AuthError::TokenInvalid)?;
+        let token = decode::<Claims>(token, key, &self.validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => AuthError::TokenExpired,
             _ => AuthError::TokenInvalid,
         })?;
-        // "on or after which" it must not be accepted (RFC 7519, section 4.1.4): the library lets that second pass
-        if token.claims.exp <= Utc::now().timestamp() {
-            return Err(AuthError::TokenExpired);
-        }
-        let known_key = token.header.kid == self.header.kid;
-        if known_key && token.claims.typ == ACCESS { Ok(token.claims) } else { Err(AuthError::TokenInvalid) }
+        if token.claims.typ == ACCESS { token.claims.in_time() } else { Err(AuthError::TokenInvalid) }
     }
 }
 
 impl Claims {
+    /// "On or after which" it must not be accepted (RFC 7519, section 4.1.4): the library lets that second pass.
+    pub(crate) fn in_time(self) -> Result<Self, AuthError> {
+        if self.exp > Utc::now().timestamp() { Ok(self) } else { Err(AuthError::TokenExpired) }
+    }
+
     /// When the token expires.
     pub(crate) fn expires_at(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.exp, 0).unwrap_or_default()
@@ -123,7 +130,7 @@ mod tests {
             user_id: Uuid::nil(),
             username: "ada".into(),
             email: "a@b.c".into(),
-            role: "user".into(),
+            role: Role::User,
             version: 1,
             created_at: Utc::now(),
         };
@@ -151,6 +158,25 @@ mod tests {
         claims.exp = claims.iat - 1;
         let old = encode(&ours.header, &claims, &ours.signing).unwrap();
         assert!(matches!(ours.check(&old), Err(AuthError::TokenExpired)));
+    }
+
+    #[test]
+    fn a_retired_key_checks_and_signs_no_more_and_an_unknown_one_does_not_check() {
+        let token = issued(&tokens(|_| ()));
+        let renewed = |retired: &[&str]| {
+            tokens(|config| {
+                config.kid = "2".into();
+                config.secret = Secret::new("a new secret of thirty-two bytes");
+                config.retired = retired.iter().copied().map(Secret::new).collect();
+            })
+        };
+        let rotated = renewed(&["1=0123456789abcdef0123456789abcdef"]);
+        rotated.check(&token).unwrap();
+        assert_eq!(decode_header(issued(&rotated)).unwrap().kid.as_deref(), Some("2"));
+        rotated.check(&issued(&rotated)).unwrap();
+        for other in [renewed(&[]), renewed(&["1=another secret of thirty-two bytes"]), renewed(&["0=0123456789abcdef0123456789abcdef"])] {
+            assert!(matches!(other.check(&token), Err(AuthError::TokenInvalid)));
+        }
     }
 
     #[test]

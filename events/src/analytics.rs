@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     consumer::{self, HandleError, Handled, Handler, Record},
-    contract::{OrderChange, OrderRecorded, UserCreated, UserLoggedIn},
+    contract::{OrderChange, OrderRecorded, UserCreated, UserDeleted, UserLoggedIn, UserLoggedOut, UserUpdated},
     effects,
     envelope::{Envelope, Event},
     kafka::KafkaConfig,
@@ -87,7 +87,7 @@ struct Analytics {
 
 impl Handler for Analytics {
     async fn handle(&self, record: &Record) -> Result<Handled, HandleError> {
-        let effect = Effect::of(record)?;
+        let Some(effect) = Effect::of(record)? else { return Ok(Handled::Now) };
         let mut connection = self.pool.get().await?;
         connection
             .transaction(async |connection| {
@@ -109,11 +109,13 @@ enum Effect {
 }
 
 impl Effect {
-    fn of(record: &Record) -> Result<Self, HandleError> {
+    /// None for an event that is known and of which nothing is counted.
+    fn of(record: &Record) -> Result<Option<Self>, HandleError> {
         match record.event_type()?.as_str() {
-            OrderRecorded::TYPE => Ok(Self::Order(record.decode()?)),
-            UserCreated::TYPE => Ok(Self::Registration(record.decode()?)),
-            UserLoggedIn::TYPE => Ok(Self::Login(record.decode()?)),
+            OrderRecorded::TYPE => Ok(Some(Self::Order(record.decode()?))),
+            UserCreated::TYPE => Ok(Some(Self::Registration(record.decode()?))),
+            UserLoggedIn::TYPE => Ok(Some(Self::Login(record.decode()?))),
+            UserUpdated::TYPE | UserDeleted::TYPE | UserLoggedOut::TYPE => Ok(None),
             other => Err(HandleError::Permanent(format!("event_type {other} is unknown here"))),
         }
     }

@@ -44,6 +44,44 @@ pub struct UserLoggedIn {
 }
 event!(UserLoggedIn, "user-events", "user");
 
+/// An account was changed: its name, address, role or password. The last two end its sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserUpdated {
+    /// The account.
+    pub user_id: Uuid,
+    /// Its name from now on.
+    pub username: String,
+    /// Its e-mail address from now on, in lower case.
+    pub email: String,
+    /// `user` or `admin`, from now on.
+    pub role: String,
+    /// When, UTC.
+    pub timestamp: DateTime<Utc>,
+}
+event!(UserUpdated, "user-events", "user");
+
+/// An account was deleted, and its sessions ended with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserDeleted {
+    /// The account that was.
+    pub user_id: Uuid,
+    /// When, UTC.
+    pub timestamp: DateTime<Utc>,
+}
+event!(UserDeleted, "user-events", "user");
+
+/// A session was ended: by its user, by an admin, or since a spent refresh token came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserLoggedOut {
+    /// Whose.
+    pub user_id: Uuid,
+    /// Which.
+    pub session_id: Uuid,
+    /// When, UTC.
+    pub timestamp: DateTime<Utc>,
+}
+event!(UserLoggedOut, "user-events", "user");
+
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Item {

@@ -17,23 +17,25 @@ async fn a_session_is_opened_and_told_of() {
     let user = world.ada().await;
     let answer = world.login("ADA@Example.org", PASSWORD).await.unwrap();
     assert_eq!((answer.user.as_ref(), answer.expires_in), (Some(&user), 900));
-    assert_eq!(URL_SAFE_NO_PAD.decode(&answer.refresh_token).unwrap().len(), 32);
 
     let [key] = world.sessions().await.try_into().unwrap();
-    let text: String = world.redis("GET", &[&key]).await;
-    assert!(!text.contains(&answer.refresh_token));
-    let session: Value = serde_json::from_str(&text).unwrap();
-    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&answer.refresh_token));
-    let expected = json!({"user_id": user.user_id, "refresh_token_sha256": digest, "created_at": session["created_at"]});
-    assert_eq!(session, expected);
-    let ttl: i64 = world.redis("TTL", &[&key]).await;
-    assert!((580..=600).contains(&ttl), "{ttl}");
+    let session: Value = serde_json::from_str(&world.redis::<String>("GET", &[&key]).await).unwrap();
+    assert_eq!(session, json!({"user_id": user.user_id, "created_at": session["created_at"]}));
+    let (id, user_id) = (&answer.session_id, &user.user_id);
+    assert_eq!(world.keys().await, [format!("refresh:{id}"), format!("session:{id}"), format!("user-sessions:{user_id}")]);
+    let kept: String = world.redis("GET", &[&world.key(&format!("refresh:{id}"))]).await;
+    assert_eq!(kept, URL_SAFE_NO_PAD.encode(Sha256::digest(&answer.refresh_token)));
+    for name in world.keys().await {
+        let ttl: i64 = world.redis("TTL", &[&world.key(&name)]).await;
+        assert!((580..=600).contains(&ttl), "{name}: {ttl}");
+    }
 
     let [_, row] = world.outbox().await.try_into().unwrap();
     let event = row.envelope();
     assert_eq!((row.topic.as_str(), &row.key), ("user-events", &user.user_id));
     assert_eq!((event.event_type.as_str(), event.aggregate_version), ("UserLoggedIn", 1));
     let session_id = key.strip_prefix(&world.prefix).unwrap();
+    assert_eq!(session_id, answer.session_id);
     assert_eq!(event.data, json!({"user_id": user.user_id, "session_id": session_id, "timestamp": event.data["timestamp"]}));
 }
 
@@ -63,6 +65,8 @@ async fn each_login_is_a_session_of_its_own() {
     let (one, other) = (world.login(EMAIL, PASSWORD).await.unwrap(), world.login(EMAIL, PASSWORD).await.unwrap());
     assert_ne!(one.access_token, other.access_token);
     assert_ne!(one.refresh_token, other.refresh_token);
+    assert_ne!(one.session_id, other.session_id);
+    assert_eq!(one.user.unwrap().user_id, other.user.unwrap().user_id);
     assert_eq!((world.sessions().await.len(), world.outbox().await.len()), (2, 3));
 }
 
@@ -95,5 +99,5 @@ async fn a_login_that_cannot_be_told_of_leaves_no_session() {
     world.ada().await;
     world.execute("REVOKE INSERT ON auth.outbox FROM throughline_auth").await;
     assert_eq!(world.login(EMAIL, PASSWORD).await.unwrap_err().code(), Code::Internal);
-    assert_eq!(world.sessions().await, [""; 0]);
+    assert_eq!(world.keys().await, [""; 0]);
 }

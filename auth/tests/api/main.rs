@@ -1,15 +1,25 @@
-//! The service as it is started in production, over a Postgres and a Redis of the tests': `THROUGHLINE_TEST_POSTGRES_URL`
-//! and `THROUGHLINE_TEST_REDIS_URL` name them, `./mesh test` starts them. There is no Kafka, so that events stay in the
-//! outbox, where the tests read them.
+//! The service as it is started in production, over a Postgres, a Redis and a Kafka of the tests': `THROUGHLINE_TEST_POSTGRES_URL`,
+//! `THROUGHLINE_TEST_REDIS_URL` and `THROUGHLINE_TEST_KAFKA` name them, `./mesh test` starts them. Most tests have no Kafka, so that
+//! events stay in the outbox, where they read them.
 //!
 //! A test's runtime has threads of its own, so that the service goes on while dropping the database holds up the test: a
 //! connection that nobody finishes opening would hold up Postgres.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answer;
+mod avatars;
+mod bootstrap;
+mod bulk;
+mod chat;
 mod counting;
+mod events;
 mod login;
 mod outages;
+mod refresh;
 mod register;
+mod sessions;
+mod throttle;
 mod tokens;
+mod users;
 mod world;

@@ -1,4 +1,5 @@
 //! One server stopped or paused at a time. Kafka is away in all tests.
+//! (`events` and `chat` say what becomes of streams.)
 
 use chassis::testing::{TestProxy, eventually};
 use tonic::Code;

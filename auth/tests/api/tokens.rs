@@ -1,15 +1,16 @@
 //! `ValidateToken`
 
-use chassis::testing::eventually;
+use chassis::{config::Secret, grpc::Channel, testing::eventually};
 use chrono::Utc;
 use jsonwebtoken::{EncodingKey, TokenData, dangerous::insecure_decode, encode};
+use proto::auth::{RefreshTokenRequest, ValidateTokenRequest, auth_service_client::AuthServiceClient};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::world::{EMAIL, PASSWORD, SECRET, World, info};
+use crate::world::{self, EMAIL, PASSWORD, SECRET, World};
 
 fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> String {
-    info(&answer.unwrap_err(), Code::Unauthenticated).reason
+    world::reason(answer, Code::Unauthenticated)
 }
 
 /// A token like `token`, but for one claim, and signed with `secret`.
@@ -92,6 +93,46 @@ async fn a_session_that_was_ended_ends_its_token_alone() {
     let () = world.redis("DEL", &[&key]).await;
     assert_eq!(reason(world.validate(&ended).await), "SESSION_ENDED");
     world.validate(&other).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_checked_often_ends_with_its_session_at_once() {
+    let world = World::start().await;
+    let ada = world.person("ada").await;
+    for _ in 0..3 {
+        world.validate(&ada.token).await.unwrap();
+    }
+    world.logout(&ada.token).await.unwrap();
+    assert_eq!(reason(world.validate(&ada.token).await), "SESSION_ENDED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_change_of_keys_what_the_retired_one_signed_is_good_and_what_an_unknown_one_signed_is_not() {
+    let world = World::start().await;
+    let ada = world.person("ada").await;
+    let renew =
+        |config: &mut auth::Config| (config.jwt.kid, config.jwt.secret) = ("2".into(), Secret::new("a new secret of thirty-two bytes"));
+    let (_, careful) = world.replica(|config| {
+        config.jwt.retired = vec![Secret::new(format!("1={SECRET}"))];
+        renew(config);
+    });
+    let (_, careless) = world.replica(renew);
+    let ask = async |channel: &Channel, token: &str| {
+        let request = ValidateTokenRequest { access_token: token.into() };
+        AuthServiceClient::new(channel.clone()).validate_token(request).await.map(tonic::Response::into_inner)
+    };
+    let refresh = async |channel: &Channel, token: &str| {
+        let request = RefreshTokenRequest { refresh_token: token.into() };
+        AuthServiceClient::new(channel.clone()).refresh_token(request).await.map(tonic::Response::into_inner)
+    };
+    assert_eq!(ask(&careful, &ada.token).await.unwrap().user_id, ada.id());
+    assert_eq!(reason(ask(&careless, &ada.token).await), "TOKEN_INVALID");
+    assert_eq!(reason(refresh(&careless, &ada.refresh_token).await), "TOKEN_INVALID");
+    // the next tokens are of the new key, which the old configuration does not know
+    let renewed = refresh(&careful, &ada.refresh_token).await.unwrap();
+    ask(&careful, &renewed.access_token).await.unwrap();
+    ask(&careless, &renewed.access_token).await.unwrap();
+    assert_eq!(reason(world.validate(&renewed.access_token).await), "TOKEN_INVALID");
 }
 
 #[tokio::test(flavor = "multi_thread")]

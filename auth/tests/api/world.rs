@@ -1,9 +1,6 @@
 //! An auth service of one's own: a database, a key prefix, and a proxy before each server.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use auth::{App, Config, PasswordConfig};
 use bb8_redis::redis::{Client, FromRedisValue, aio::MultiplexedConnection, cmd};
@@ -12,6 +9,7 @@ use chassis::{
     config::Secret,
     grpc::Channel,
     redis::RedisConfig,
+    runtime::{Model, RuntimeConfig},
     spawn,
     testing::{TestProxy, patient_redis},
 };
@@ -23,18 +21,20 @@ use diesel::{
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use events::envelope::Envelope;
 use proto::auth::{
-    LoginRequest, LoginResponse, RegisterRequest, User, ValidateTokenRequest, ValidateTokenResponse, auth_service_client::AuthServiceClient,
+    LoginRequest, LoginResponse, LogoutRequest, RefreshTokenRequest, RefreshTokenResponse, RegisterRequest, User, ValidateTokenRequest,
+    ValidateTokenResponse, auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient,
+    user_service_client::UserServiceClient,
 };
 use serde_json::Value;
-use tonic::{Code, Status};
-use tonic_types::{ErrorInfo, StatusExt};
+use telemetry::Mode;
+use tonic::{Request, Status};
 use uuid::Uuid;
+
+pub(crate) use crate::answer::{assert_unavailable, info, reason, wrong_fields};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const EMAIL: &str = "ada@example.org";
 pub(crate) const SECRET: &str = "a secret of the tests, and of nobody else";
-/// What a caller may wait for an answer, whatever hangs.
-const LIMIT: Duration = Duration::from_millis(1_800);
 
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
@@ -44,6 +44,32 @@ pub(crate) struct World {
     pub(crate) prefix: String,
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
+    config: Config,
+}
+
+/// Somebody who has logged in.
+pub(crate) struct Person {
+    pub(crate) user: User,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) session_id: String,
+}
+
+impl Person {
+    pub(crate) fn id(&self) -> String {
+        self.user.user_id.clone()
+    }
+
+    /// A message that this person sends.
+    pub(crate) fn says<M>(&self, message: M) -> Request<M> {
+        bearer(&self.token, message)
+    }
+}
+
+pub(crate) fn bearer<M>(token: &str, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
 }
 
 /// A row of the outbox.
@@ -95,18 +121,42 @@ impl World {
         config.password = PasswordConfig { m_cost_kib: 64, t_cost: 1, p_cost: 1 };
         change(&mut config);
         let process = Process::default();
-        let app = App::build(config, process.clone()).unwrap();
-        let address = app.address().unwrap();
-        spawn(async move { app.run().await.unwrap() });
-        Self { database, postgres, redis, prefix, process, address }
+        let address = run(&config, &process);
+        Self { database, postgres, redis, prefix, process, address, config }
+    }
+
+    /// Another replica over the same servers, with other settings where `change` makes some.
+    pub(crate) fn replica(&self, change: impl FnOnce(&mut Config)) -> (Process, Channel) {
+        self.replica_in(Process::default(), change)
+    }
+
+    /// The same, with a thread for each connection.
+    pub(crate) fn replica_on_threads(&self) -> (Process, Channel) {
+        let runtime = RuntimeConfig { model: Model::ThreadPerConnection, ..RuntimeConfig::default() };
+        self.replica_in(Process::new(runtime, Mode::Off), |_| ())
+    }
+
+    fn replica_in(&self, process: Process, change: impl FnOnce(&mut Config)) -> (Process, Channel) {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let address = run(&config, &process);
+        (process, chassis::grpc::channel(&format!("http://{address}")).unwrap())
     }
 
     pub(crate) fn channel(&self) -> Channel {
         chassis::grpc::channel(&format!("http://{}", self.address)).unwrap()
     }
 
-    fn client(&self) -> AuthServiceClient<Channel> {
+    pub(crate) fn client(&self) -> AuthServiceClient<Channel> {
         AuthServiceClient::new(self.channel())
+    }
+
+    pub(crate) fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.channel())
+    }
+
+    pub(crate) fn session_service(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.channel())
     }
 
     pub(crate) async fn register(&self, username: &str, email: &str, password: &str) -> Result<User, Status> {
@@ -119,8 +169,41 @@ impl World {
         self.register("ada", EMAIL, PASSWORD).await.unwrap()
     }
 
+    /// An account of this name, logged in with [`PASSWORD`].
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        self.register(name, &format!("{name}@example.org"), PASSWORD).await.unwrap();
+        self.again(name).await
+    }
+
+    /// The same, and an admin.
+    pub(crate) async fn admin(&self, name: &str) -> Person {
+        let user = self.register(name, &format!("{name}@example.org"), PASSWORD).await.unwrap();
+        self.execute(&format!("UPDATE auth.users SET role = 'admin' WHERE user_id = '{}'", user.user_id)).await;
+        self.again(name).await
+    }
+
+    /// Another session of an account.
+    pub(crate) async fn again(&self, name: &str) -> Person {
+        let LoginResponse { user, access_token, refresh_token, session_id, .. } =
+            self.login(&format!("{name}@example.org"), PASSWORD).await.unwrap();
+        Person { user: user.unwrap(), token: access_token, refresh_token, session_id }
+    }
+
     pub(crate) async fn login(&self, email: &str, password: &str) -> Result<LoginResponse, Status> {
-        Ok(self.client().login(LoginRequest { email: email.into(), password: password.into() }).await?.into_inner())
+        self.login_from("", email, password).await
+    }
+
+    pub(crate) async fn login_from(&self, client_address: &str, email: &str, password: &str) -> Result<LoginResponse, Status> {
+        let request = LoginRequest { email: email.into(), password: password.into(), client_address: client_address.into() };
+        Ok(self.client().login(request).await?.into_inner())
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Result<RefreshTokenResponse, Status> {
+        Ok(self.client().refresh_token(RefreshTokenRequest { refresh_token: token.into() }).await?.into_inner())
+    }
+
+    pub(crate) async fn logout(&self, token: &str) -> Result<(), Status> {
+        self.client().logout(LogoutRequest { access_token: token.into() }).await.map(drop)
     }
 
     pub(crate) async fn validate(&self, token: &str) -> Result<ValidateTokenResponse, Status> {
@@ -169,33 +252,38 @@ impl World {
     pub(crate) async fn sessions(&self) -> Vec<String> {
         self.redis("KEYS", &[&format!("{}*", self.prefix)]).await
     }
+
+    /// All that is in Redis, without the prefix, in order. Nothing of it may last without end.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let prefix = &self.config.session.key_prefix;
+        let mut keys: Vec<String> = self.redis("KEYS", &[&format!("{prefix}*")]).await;
+        for key in &keys {
+            let ttl: i64 = self.redis("TTL", &[key]).await;
+            // -2: it has gone since
+            assert!(ttl >= 0 || ttl == -2, "{key} lasts without end");
+        }
+        keys.sort_unstable();
+        keys.iter().map(|key| key.strip_prefix(prefix).unwrap().to_owned()).collect()
+    }
+
+    /// A key as [`keys`](Self::keys) shows it, in full.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.config.session.key_prefix)
+    }
+
+    /// Types of the events that wait for Kafka, oldest first.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        self.outbox().await.iter().map(|row| row.envelope().event_type).collect()
+    }
+}
+
+fn run(config: &Config, process: &Process) -> SocketAddr {
+    let app = App::build(config.clone(), process.clone()).unwrap();
+    let address = app.address().unwrap();
+    spawn(async move { app.run().await.unwrap() });
+    address
 }
 
 fn redis_url() -> String {
     std::env::var("THROUGHLINE_TEST_REDIS_URL").expect("THROUGHLINE_TEST_REDIS_URL names no Redis: run ./mesh test, which starts one")
-}
-
-/// The fields that an `INVALID_ARGUMENT` names.
-pub(crate) fn wrong_fields(status: &Status) -> Vec<String> {
-    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    let details = status.get_details_bad_request().expect("BadRequest");
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
-}
-
-/// The `ErrorInfo` of a failure with that code.
-pub(crate) fn info(status: &Status, code: Code) -> ErrorInfo {
-    assert_eq!(status.code(), code, "{status:?}");
-    let info = status.get_details_error_info().expect("ErrorInfo");
-    assert_eq!(info.domain, "throughline");
-    info
-}
-
-/// Asserts that a call was given up in time, with a hint when to come back, and without a word of the cause.
-pub(crate) async fn assert_unavailable<T: std::fmt::Debug>(call: impl Future<Output = Result<T, Status>>) {
-    let begun = Instant::now();
-    let status = call.await.expect_err("nothing to answer from");
-    let taken = begun.elapsed();
-    assert_eq!((status.code(), status.message()), (Code::Unavailable, "a dependency is unavailable"));
-    assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()));
-    assert!(taken < LIMIT, "{taken:?}");
 }

@@ -14,7 +14,7 @@ use diesel::QueryDsl;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::{
     analytics::{self, Config, NAME},
-    contract::{OrderChange, OrderRecorded, UserCreated, UserLoggedIn},
+    contract::{OrderChange, OrderRecorded, UserCreated, UserDeleted, UserLoggedIn, UserLoggedOut, UserUpdated},
     envelope::{Envelope, Event},
     testing::TestTopics,
 };
@@ -183,5 +183,19 @@ async fn registrations_and_logins_are_counted_by_day() {
     let topic = analytics.topics.config().named("user-events");
     let labels = format!("messaging_consumer_group_name=\"{NAME}\",messaging_destination_name=\"{topic}\"");
     assert_eq!(analytics.running.metric(&format!("throughline_consumer_duplicates_total{{{labels}}}")), Some(4.0));
+    analytics.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn changes_of_accounts_and_ends_of_sessions_are_known_and_count_nothing() {
+    let analytics = Analytics::start().await;
+    let (user_id, timestamp) = (Uuid::now_v7(), noon());
+    let changed = UserUpdated { user_id, username: "ada".into(), email: "ada@example.com".into(), role: "admin".into(), timestamp };
+    analytics.tell(&Envelope::new(user_id, 2, changed), "k").await;
+    analytics.tell(&Envelope::new(user_id, 2, UserLoggedOut { user_id, session_id: Uuid::now_v7(), timestamp }), "k").await;
+    analytics.tell(&Envelope::new(user_id, 3, UserDeleted { user_id, timestamp }), "k").await;
+    analytics.drained().await;
+    let days: Vec<(NaiveDate, i64, i64)> = daily_users::table.load(&mut analytics.connection().await).await.unwrap();
+    assert_eq!(days, []);
     analytics.finish().await;
 }

@@ -18,3 +18,4 @@ mod running;
 mod sample;
 mod schema;
 mod smtp;
+mod tail;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use events::{
-    contract::{NotificationRequested, OrderCancelled, OrderPlaced, OrderRecorded, OrderUpdated, UserCreated, UserLoggedIn},
+    contract::{
+        NotificationRequested, OrderCancelled, OrderPlaced, OrderRecorded, OrderUpdated, UserCreated, UserDeleted, UserLoggedIn,
+        UserLoggedOut, UserUpdated,
+    },
     envelope::{Envelope, Event},
 };
 
@@ -40,7 +43,10 @@ fn the_checked_in_schemas_are_those_of_the_code() {
         check::<OrderRecorded>(),
         check::<OrderUpdated>(),
         check::<UserCreated>(),
+        check::<UserDeleted>(),
         check::<UserLoggedIn>(),
+        check::<UserLoggedOut>(),
+        check::<UserUpdated>(),
     ]
     .into();
     let files = std::fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
