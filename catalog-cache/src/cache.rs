@@ -1,26 +1,52 @@
-//! All Redis of the catalogue. Nothing here fails: a cache that cannot be reached holds nothing.
+//! All Redis of what is read through the cache. Nothing here fails: a cache that cannot be reached holds nothing.
+//!
+//! `<prefix><id>` is JSON: a value with its version, `null` where a reader found nothing, or [`GONE`].
+//!
+//! Nobody who asks after a write was answered sees what was before it:
+//! - After its commit a writer tells the cache what there is ([`Cache::publish`]). Of two that tell, the higher version stays,
+//!   in whichever order they come, so that a command that was given up and comes late does no harm either. `null` has the
+//!   version 0; ids are not used again, so [`GONE`] has the highest. A script compares and sets: no command can do both.
+//! - A reader only fills a gap ([`Cache::fill`], `SET NX`). What it loaded before a write loses: it comes first and is
+//!   written over, or comes later and finds the writer's entry, which lives longer than any load that began before it
+//!   (`guard`).
+//! - A writer that cannot tell, or does not know whether it has written, leaves a debt ([`crate::debt`]), and about its id
+//!   this process asks Postgres until a reader has told the cache. For other processes the entry's lifetime is the limit.
 
 use std::{
     collections::HashMap,
+    marker::PhantomData,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use bb8_redis::redis::{Pipeline, RedisError, cmd, pipe};
+use bb8_redis::redis::{RedisError, cmd, pipe};
 use chassis::redis::{Connection, Redis, RedisUnavailable};
 use rand::RngExt;
 use uuid::Uuid;
 
-use crate::{config::CacheConfig, product::Product};
+use crate::{catalog::Kept, config::CacheConfig};
 
-/// What is known about ids: a product, or that there is none. Ids of which nothing is known are absent.
-pub(crate) type Known = HashMap<Uuid, Option<Product>>;
+/// What is known about ids: something, or that there is nothing. Ids of which nothing is known are absent.
+pub(crate) type Known<T> = HashMap<Uuid, Option<T>>;
+
+/// A deleted id's entry.
+const GONE: &str = r#"{"gone":true,"version":9223372036854775807}"#;
+
+/// For each key a text, its version and its seconds. Sent whole each time: a Redis that has forgotten it costs no second question.
+const PUBLISH: &str = "
+for i, key in ipairs(KEYS) do
+    local text, version, seconds = ARGV[3 * i - 2], tonumber(ARGV[3 * i - 1]), ARGV[3 * i]
+    local readable, kept = pcall(cjson.decode, redis.call('GET', key) or 'null')
+    local newer = readable and type(kept) == 'table' and (tonumber(kept.version) or 0) > version
+    if not newer then redis.call('SET', key, text, 'EX', seconds) end
+end";
 
 /// Whether Redis answered the last time: each change is logged, and not each failure.
 #[derive(Debug)]
-pub(crate) struct Reachable(AtomicBool);
+struct Reachable(AtomicBool);
 
 impl Default for Reachable {
     fn default() -> Self {
@@ -48,7 +74,7 @@ impl Reachable {
     }
 }
 
-/// What became of the products that were looked up, since the start.
+/// What became of the lookups, since the start, in the whole process.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
     /// Found.
@@ -59,11 +85,12 @@ pub(crate) struct Lookups {
     pub(crate) miss: AtomicU64,
     /// Redis did not answer.
     pub(crate) failed: AtomicU64,
+    reachable: Reachable,
 }
 
 impl Lookups {
-    fn note(&self, asked: usize, known: &Known, answered: bool) {
-        let unknown = known.values().filter(|product| product.is_none()).count();
+    fn note<T>(&self, asked: usize, known: &Known<T>, answered: bool) {
+        let unknown = known.values().filter(|state| state.is_none()).count();
         let absent = asked - known.len();
         let (miss, failed) = if answered { (absent, 0) } else { (0, absent) };
         for (count, of) in [(&self.hit, known.len() - unknown), (&self.hit_unknown, unknown), (&self.miss, miss), (&self.failed, failed)] {
@@ -72,60 +99,109 @@ impl Lookups {
     }
 }
 
-/// The products that are kept in Redis, each as JSON, and `null` for an id that is known to be unknown.
-#[derive(Clone)]
-pub(crate) struct Cache {
-    redis: Redis,
-    config: CacheConfig,
-    reachable: Arc<Reachable>,
-    lookups: Arc<Lookups>,
+/// What the cache said.
+pub(crate) struct Found<T> {
+    pub(crate) known: Known<T>,
+    /// Entries of another form, as another release may write.
+    pub(crate) unreadable: Vec<Uuid>,
 }
 
-impl Cache {
-    pub(crate) fn new(redis: Redis, config: &CacheConfig, reachable: Arc<Reachable>, lookups: Arc<Lookups>) -> Self {
-        Self { redis, config: config.clone(), reachable, lookups }
+/// Things of one kind that are kept in Redis.
+#[derive(Clone)]
+pub(crate) struct Cache<T> {
+    redis: Redis,
+    config: CacheConfig,
+    /// Seconds that a writer's entry is kept at least.
+    guard: u64,
+    lookups: Arc<Lookups>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Kept> Cache<T> {
+    /// A reader keeps what it has loaded for no longer than `guard` before it fills the cache with it.
+    pub(crate) fn new(redis: Redis, config: &CacheConfig, guard: Duration, lookups: Arc<Lookups>) -> Self {
+        // Redis expires by whole seconds here
+        Self { redis, config: config.clone(), guard: guard.as_secs() + 1, lookups, kind: PhantomData }
     }
 
     /// What the cache knows about `ids`, each named once, in one round trip.
-    pub(crate) async fn get(&self, ids: &[Uuid]) -> Known {
+    pub(crate) async fn get(&self, ids: &[Uuid]) -> Found<T> {
         let mut keys = cmd("MGET");
         for id in ids {
             keys.arg(self.key(id));
         }
-        let found: Option<Vec<Option<String>>> = self.reachable.note(self.ask(async |redis| keys.query_async(redis).await).await);
-        // an entry of another form, as another release may write, is no entry
-        let read = |(id, text): (&Uuid, Option<String>)| text.and_then(|text| Some((*id, serde_json::from_str(&text).ok()?)));
-        let answered = found.is_some();
-        let known = ids.iter().zip(found.unwrap_or_default()).filter_map(read).collect();
-        self.lookups.note(ids.len(), &known, answered);
-        known
-    }
-
-    /// Keeps what was loaded, in one round trip.
-    pub(crate) async fn put(&self, loaded: &Known) {
-        let mut pipeline = pipe();
-        for (id, product) in loaded {
-            self.add_set(&mut pipeline, id, product.as_ref());
+        let texts: Option<Vec<Option<Vec<u8>>>> = self.ask(async |redis| keys.query_async(redis).await).await;
+        let answered = texts.is_some();
+        let mut found = Found { known: Known::new(), unreadable: Vec::new() };
+        for (id, text) in ids.iter().zip(texts.unwrap_or_default()) {
+            match text.map(|text| read(&text)) {
+                Some(Ok(state)) => drop(found.known.insert(*id, state)),
+                Some(Err(_)) => found.unreadable.push(*id),
+                None => {}
+            }
         }
-        let _: Option<()> = self.reachable.note(self.ask(async |redis| pipeline.query_async(redis).await).await);
+        self.lookups.note(ids.len(), &found.known, answered);
+        found
     }
 
-    fn add_set(&self, pipeline: &mut Pipeline, id: &Uuid, product: Option<&Product>) {
-        // strings and numbers always have a JSON form
-        let Ok(text) = serde_json::to_string(&product) else { return };
-        let ttl = if product.is_some() { self.config.ttl_seconds } else { self.config.unknown_ttl_seconds };
-        let ttl = with_jitter(ttl, self.config.jitter_ratio, rand::rng().random());
-        pipeline.cmd("SET").arg(self.key(id)).arg(text).arg("EX").arg(ttl).ignore();
+    /// Keeps what a reader has loaded where nothing is kept, in one round trip.
+    pub(crate) async fn fill(&self, loaded: &[(Uuid, Option<&T>)]) {
+        if loaded.is_empty() {
+            return;
+        }
+        let mut pipeline = pipe();
+        for (id, state) in loaded {
+            let text = serde_json::to_string(state).unwrap_or_default();
+            pipeline.cmd("SET").arg(self.key(id)).arg(text).arg("NX").arg("EX").arg(self.lifetime(state.is_some())).ignore();
+        }
+        let _: Option<()> = self.ask(async |redis| pipeline.query_async(redis).await).await;
     }
 
-    async fn ask<T>(&self, question: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>) -> Result<T, RedisUnavailable> {
-        let mut connection = self.redis.connection().await?;
-        Ok(question(&mut connection).await?)
+    /// Keeps what there is, whatever is kept, unless that is newer, in one round trip. False where Redis did not do it.
+    pub(crate) async fn publish(&self, states: &[(Uuid, Option<&T>)]) -> bool {
+        if states.is_empty() {
+            return true;
+        }
+        let mut script = cmd("EVAL");
+        script.arg(PUBLISH).arg(states.len()).arg(self.keys(states));
+        for (_, state) in states {
+            let text = state.map_or_else(|| GONE.to_owned(), |state| serde_json::to_string(state).unwrap_or_default());
+            let version = state.map_or(i64::MAX, T::version);
+            script.arg(text).arg(version).arg(self.lifetime(state.is_some()).max(self.guard));
+        }
+        let told: Option<()> = self.ask(async |redis| script.query_async(redis).await).await;
+        if told.is_none() {
+            // where it is there and only cannot write, as without memory, other processes see the write at least
+            let _: Option<()> = self.ask(async |redis| cmd("DEL").arg(self.keys(states)).query_async(redis).await).await;
+        }
+        told.is_some()
+    }
+
+    async fn ask<A>(&self, question: impl AsyncFnOnce(&mut Connection) -> Result<A, RedisError>) -> Option<A> {
+        let answer = async {
+            let mut connection = self.redis.connection().await?;
+            Ok(question(&mut connection).await?)
+        };
+        self.lookups.reachable.note(answer.await)
+    }
+
+    fn keys(&self, states: &[(Uuid, Option<&T>)]) -> Vec<String> {
+        states.iter().map(|(id, _)| self.key(id)).collect()
     }
 
     fn key(&self, id: &Uuid) -> String {
-        format!("{}{id}", self.config.key_prefix)
+        format!("{}{id}", T::prefix(&self.config))
     }
+
+    fn lifetime(&self, known: bool) -> u64 {
+        let seconds = if known { self.config.ttl_seconds } else { self.config.unknown_ttl_seconds };
+        with_jitter(seconds, self.config.jitter_ratio, rand::rng().random())
+    }
+}
+
+/// What an entry says.
+fn read<T: Kept>(text: &[u8]) -> serde_json::Result<Option<T>> {
+    if text == GONE.as_bytes() { Ok(None) } else { serde_json::from_slice(text) }
 }
 
 /// `ttl` seconds without up to `ratio` of them, at least 1; `chance` is from 0 to 1.

@@ -1,5 +1,7 @@
 //! Configuration of `catalog-cache`.
 
+use std::time::Duration;
+
 use chassis::{
     config::{Address, Common, Problems, ServiceConfig},
     redis::RedisConfig,
@@ -21,6 +23,10 @@ pub struct Config {
     pub redis: RedisConfig,
     /// What is kept in Redis, and for how long.
     pub cache: CacheConfig,
+    /// The sliding windows.
+    pub limiter: LimiterConfig,
+    /// What sells best.
+    pub leaderboard: LeaderboardConfig,
 }
 
 /// The `cache` table.
@@ -29,7 +35,9 @@ pub struct Config {
 pub struct CacheConfig {
     /// Put before a product's id to make its key.
     pub key_prefix: String,
-    /// Seconds that a product is kept at most.
+    /// Put before a post's id to make its key.
+    pub post_key_prefix: String,
+    /// Seconds that something is kept at most.
     pub ttl_seconds: u64,
     /// Seconds that it is remembered at most that an id is unknown.
     pub unknown_ttl_seconds: u64,
@@ -39,14 +47,53 @@ pub struct CacheConfig {
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { key_prefix: "throughline:catalog:product:".into(), ttl_seconds: 300, unknown_ttl_seconds: 10, jitter_ratio: 0.2 }
+        Self {
+            key_prefix: "throughline:catalog:product:".into(),
+            post_key_prefix: "throughline:catalog:post:".into(),
+            ttl_seconds: 300,
+            unknown_ttl_seconds: 10,
+            jitter_ratio: 0.2,
+        }
+    }
+}
+
+/// The `limiter` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimiterConfig {
+    /// Put before a window's key.
+    pub key_prefix: String,
+}
+
+impl Default for LimiterConfig {
+    fn default() -> Self {
+        Self { key_prefix: "throughline:limit:".into() }
+    }
+}
+
+/// The `leaderboard` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaderboardConfig {
+    /// The sorted set of units by product id: `leaderboard_key` of `analytics`.
+    pub key: String,
+}
+
+impl Default for LeaderboardConfig {
+    fn default() -> Self {
+        Self { key: "throughline:leaderboard:products".into() }
     }
 }
 
 impl CacheConfig {
     fn check(&self, problems: &mut Problems) {
-        if self.key_prefix.is_empty() {
-            problems.add("cache.key_prefix", &self.key_prefix, "any text that no other keys begin with");
+        for (key, value) in [("cache.key_prefix", &self.key_prefix), ("cache.post_key_prefix", &self.post_key_prefix)] {
+            if value.is_empty() {
+                problems.add(key, value, "any text that no other keys begin with");
+            }
+        }
+        if self.key_prefix == self.post_key_prefix {
+            problems.add("cache.post_key_prefix", &self.post_key_prefix, "another text than cache.key_prefix");
         }
         for (key, value) in [("cache.ttl_seconds", self.ttl_seconds), ("cache.unknown_ttl_seconds", self.unknown_ttl_seconds)] {
             if !(1..=31_536_000).contains(&value) {
@@ -68,7 +115,17 @@ impl Default for Config {
             database: DatabaseConfig { acquire_timeout_ms: 600, work_timeout_ms: 700, ..DatabaseConfig::default() },
             redis: RedisConfig { connect_timeout_ms: 200, response_timeout_ms: 300, ..RedisConfig::default() },
             cache: CacheConfig::default(),
+            limiter: LimiterConfig::default(),
+            leaderboard: LeaderboardConfig::default(),
         }
+    }
+}
+
+impl Config {
+    /// How long what a reader loads may be on its way to the cache.
+    pub(crate) fn guard(&self) -> Duration {
+        let millis = [self.database.work_timeout_ms, self.redis.connect_timeout_ms, self.redis.response_timeout_ms];
+        millis.into_iter().map(Duration::from_millis).fold(Duration::ZERO, Duration::saturating_add)
     }
 }
 
@@ -82,6 +139,14 @@ impl ServiceConfig for Config {
         self.database.check(problems);
         self.redis.check(problems);
         self.cache.check(problems);
+        for (key, value, allowed) in [
+            ("limiter.key_prefix", &self.limiter.key_prefix, "any text that no other keys begin with"),
+            ("leaderboard.key", &self.leaderboard.key, "a key"),
+        ] {
+            if value.is_empty() {
+                problems.add(key, value, allowed);
+            }
+        }
     }
 }
 
@@ -95,9 +160,25 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named() {
-        let mistakes = [("cache.ttl_seconds", "0"), ("cache.jitter_ratio", "1.5"), ("cache.key_prefix", ""), ("redis.pool_size", "0")];
+        let mistakes = [
+            ("cache.ttl_seconds", "0"),
+            ("cache.jitter_ratio", "1.5"),
+            ("cache.key_prefix", ""),
+            ("redis.pool_size", "0"),
+            ("limiter.key_prefix", ""),
+            ("leaderboard.key", ""),
+        ];
         let overrides: BTreeMap<_, _> = mistakes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let found: Vec<_> = read_with::<Config>(None, overrides).unwrap_err().problems.into_iter().map(|problem| problem.key).collect();
-        assert_eq!(found, ["database.url", "redis.pool_size", "cache.key_prefix", "cache.ttl_seconds", "cache.jitter_ratio"]);
+        let expected = [
+            "database.url",
+            "redis.pool_size",
+            "cache.key_prefix",
+            "cache.ttl_seconds",
+            "cache.jitter_ratio",
+            "limiter.key_prefix",
+            "leaderboard.key",
+        ];
+        assert_eq!(found, expected);
     }
 }

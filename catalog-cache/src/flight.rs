@@ -1,4 +1,4 @@
-//! Single flight: who wants a product that is being loaded waits for that load.
+//! Single flight: who wants what is being loaded waits for that load.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,18 +15,26 @@ use uuid::Uuid;
 
 use crate::{cache::Known, error::CatalogError};
 
-type Outcome = Result<Arc<Known>, CatalogError>;
-type Flight = Shared<BoxFuture<'static, Outcome>>;
+type Outcome<T> = Result<Arc<Known<T>>, CatalogError>;
+type Flight<T> = Shared<BoxFuture<'static, Outcome<T>>>;
+
+/// A load that nobody has begun yet.
+type Start<T> = (Departure, Landing<T>);
 
 /// The loads that are on their way in this process. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Flights(Arc<Mutex<Board>>);
+#[derive(Clone)]
+pub(crate) struct Flights<T>(Arc<Mutex<Board<T>>>);
 
-#[derive(Default)]
-struct Board {
-    open: HashMap<Uuid, (u64, Flight)>,
+struct Board<T> {
+    open: HashMap<Uuid, (u64, Flight<T>)>,
     begun: u64,
     ended: u64,
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Board { open: HashMap::new(), begun: 0, ended: 0 })))
+    }
 }
 
 /// A moment, by the number of loads that had ended.
@@ -42,7 +50,7 @@ pub(crate) struct Departure {
     pub(crate) stale: bool,
 }
 
-impl Flights {
+impl<T: Send + Sync + 'static> Flights<T> {
     /// To be taken before the cache is asked.
     pub(crate) fn now(&self) -> Moment {
         Moment(self.board().ended)
@@ -55,9 +63,9 @@ impl Flights {
         ids: &[Uuid],
         asked: Moment,
         load: impl FnOnce(Departure) -> F,
-    ) -> Result<Vec<Arc<Known>>, CatalogError>
+    ) -> Result<Vec<Arc<Known<T>>>, CatalogError>
     where
-        F: Future<Output = Result<Known, CatalogError>> + Send + 'static,
+        F: Future<Output = Result<Known<T>, CatalogError>> + Send + 'static,
     {
         let (flights, departure) = self.board_all(ids, asked);
         if let Some((departure, landing)) = departure {
@@ -71,7 +79,12 @@ impl Flights {
         try_join_all(flights).await
     }
 
-    fn board_all(&self, ids: &[Uuid], asked: Moment) -> (Vec<Flight>, Option<(Departure, Landing)>) {
+    /// Lets nobody who comes from now on wait for a load of `id` that has begun: it may not see what was just written.
+    pub(crate) fn forget(&self, id: &Uuid) {
+        self.board().open.remove(id);
+    }
+
+    fn board_all(&self, ids: &[Uuid], asked: Moment) -> (Vec<Flight<T>>, Option<Start<T>>) {
         let mut board = self.board();
         let mut flights = BTreeMap::new();
         let mut own = Vec::new();
@@ -84,18 +97,20 @@ impl Flights {
         if own.is_empty() {
             return (flights.into_values().collect(), None);
         }
-        let (teller, told) = oneshot::channel::<Outcome>();
+        let (teller, told) = oneshot::channel::<Outcome<T>>();
         let flight = told.map(|told| told.unwrap_or_else(|_| Err(lost()))).boxed().shared();
         board.begun += 1;
         let number = board.begun;
         board.open.extend(own.iter().map(|id| (*id, (number, flight.clone()))));
         flights.insert(number, flight);
-        let landing = Landing { board: self.clone(), ids: own.clone(), teller: Some(teller) };
+        let landing = Landing { board: Self(Arc::clone(&self.0)), number, ids: own.clone(), teller: Some(teller) };
         let departure = Departure { ids: own, stale: board.ended != asked.0 };
         (flights.into_values().collect(), Some((departure, landing)))
     }
+}
 
-    fn board(&self) -> MutexGuard<'_, Board> {
+impl<T> Flights<T> {
+    fn board(&self) -> MutexGuard<'_, Board<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,14 +121,15 @@ fn lost() -> CatalogError {
 }
 
 /// Clears the board however a load ends.
-struct Landing {
-    board: Flights,
+struct Landing<T> {
+    board: Flights<T>,
+    number: u64,
     ids: Vec<Uuid>,
-    teller: Option<oneshot::Sender<Outcome>>,
+    teller: Option<oneshot::Sender<Outcome<T>>>,
 }
 
-impl Landing {
-    fn tell(mut self, outcome: Outcome) {
+impl<T> Landing<T> {
+    fn tell(mut self, outcome: Outcome<T>) {
         let teller = self.teller.take();
         drop(self);
         if let Some(teller) = teller {
@@ -123,12 +139,15 @@ impl Landing {
     }
 }
 
-impl Drop for Landing {
+impl<T> Drop for Landing<T> {
     fn drop(&mut self) {
         let mut board = self.board.board();
         board.ended += 1;
         for id in &self.ids {
-            board.open.remove(id);
+            // a later load may have taken the place of one that was forgotten
+            if board.open.get(id).is_some_and(|(number, _)| *number == self.number) {
+                board.open.remove(id);
+            }
         }
     }
 }
@@ -141,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_nobody_loads_is_loaded() {
-        let (flights, [one, two]) = (Flights::default(), [Uuid::now_v7(), Uuid::now_v7()]);
+        let (flights, [one, two]) = (Flights::<u8>::default(), [Uuid::now_v7(), Uuid::now_v7()]);
         let (release, released) = oneshot::channel::<()>();
         let first = spawn({
             let flights = flights.clone();
@@ -169,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_load_that_began_after_another_ended_is_told_to_ask_the_cache_again() {
-        let (flights, id) = (Flights::default(), Uuid::now_v7());
+        let (flights, id) = (Flights::<u8>::default(), Uuid::now_v7());
         let asked = flights.now();
         let load = |departure: Departure| async move {
             assert!(!departure.stale);
@@ -184,10 +203,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_comes_after_a_write_does_not_wait_for_a_load_that_began_before() {
+        let (flights, id) = (Flights::<u8>::default(), Uuid::now_v7());
+        let (_, early) = flights.board_all(&[id], flights.now());
+        flights.forget(&id);
+        let (_, late) = flights.board_all(&[id], flights.now());
+        assert_eq!(late.as_ref().map(|(departure, _)| departure.ids.as_slice()), Some([id].as_slice()));
+        // the end of the early load does not open the way for a third
+        drop(early);
+        assert!(flights.board_all(&[id], flights.now()).1.is_none());
+        drop(late);
+        assert!(flights.board().open.is_empty());
+    }
+
+    #[tokio::test]
     async fn a_load_whose_runtime_ends_is_an_error_and_leaves_nothing_behind() {
-        let (flights, ids) = (Flights::default(), [Uuid::now_v7()]);
+        let (flights, ids) = (Flights::<u8>::default(), [Uuid::now_v7()]);
         let (_, departure) = flights.board_all(&ids, flights.now());
-        let waiting = flights.join(&ids, flights.now(), |_| pending::<Result<Known, CatalogError>>());
+        let waiting = flights.join(&ids, flights.now(), |_| pending::<Result<Known<u8>, CatalogError>>());
         let (outcome, ()) = futures::join!(waiting, async { drop(departure) });
         assert!(matches!(outcome, Err(CatalogError::Unavailable(_))));
         assert!(flights.board().open.is_empty());

@@ -24,9 +24,13 @@ struct CacheCollector(Arc<Lookups>);
 
 impl Collector for CacheCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Lookups { hit, hit_unknown, miss, failed } = &*self.0;
-        let mut family =
-            encoder.encode_descriptor("throughline_cache_requests", "Products looked up in the cache", None, MetricType::Counter)?;
+        let Lookups { hit, hit_unknown, miss, failed, .. } = &*self.0;
+        let mut family = encoder.encode_descriptor(
+            "throughline_cache_requests",
+            "Products and posts looked up in the cache",
+            None,
+            MetricType::Counter,
+        )?;
         for (result, count) in [("hit", hit), ("hit_unknown", hit_unknown), ("miss", miss), ("failed", failed)] {
             ConstCounter::new(count.load(Ordering::Relaxed)).encode(family.encode_family(&[("result", result)])?)?;
         }

@@ -1,34 +1,32 @@
-//! A product, and the places in the catalogue that requests name.
+//! A product, and what one can be.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chassis::status::Violation;
 use db::schema::catalog::products;
-use diesel::{Queryable, Selectable, pg::Pg};
+use diesel::{AsChangeset, Insertable, Queryable, QueryableByName, Selectable, pg::Pg};
+use proto::catalog::{Money, ProductDraft};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::CatalogError;
+use crate::{error::CatalogError, field::Fields};
 
 /// The most ids that one request may name.
 const MAX_BATCH: usize = 500;
-/// Products on a page where the request names no number.
-const DEFAULT_PAGE: u32 = 20;
-const MAX_PAGE: u32 = 100;
+const MAX_NAME: usize = 200;
+const MAX_DESCRIPTION: usize = 4_000;
 
 /// A row of `catalog.products`, and what stands in the cache.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = products, check_for_backend(Pg))]
 #[allow(clippy::struct_field_names, reason = "the columns' names")]
 pub(crate) struct Product {
     pub(crate) product_id: Uuid,
-    sku: String,
-    name: String,
-    description: String,
-    category: String,
-    price: Decimal,
-    currency: String,
-    version: i64,
+    pub(crate) sku: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) category: String,
+    pub(crate) price: Decimal,
+    pub(crate) currency: String,
+    pub(crate) version: i64,
 }
 
 impl From<Product> for proto::catalog::Product {
@@ -39,64 +37,54 @@ impl From<Product> for proto::catalog::Product {
             name: product.name,
             description: product.description,
             category: product.category,
-            price: Some(proto::catalog::Money { amount: format!("{:.2}", product.price), currency: product.currency }),
+            price: Some(Money { amount: format!("{:.2}", product.price), currency: product.currency }),
             version: product.version,
         }
     }
 }
 
-/// The id that stands in `field`.
-pub(crate) fn read_id(field: impl Into<String>, text: &str) -> Result<Uuid, Violation> {
-    text.parse().map_err(|_| Violation::new(field, "must be a UUID"))
+/// A product as somebody wants it: checked.
+#[derive(Debug, PartialEq, Eq, Insertable, AsChangeset)]
+#[diesel(table_name = products)]
+pub(crate) struct Draft {
+    sku: String,
+    name: String,
+    description: String,
+    category: String,
+    price: Decimal,
+    currency: String,
+}
+
+impl Draft {
+    /// Checks the field `product` of a request.
+    pub(crate) fn read(draft: Option<ProductDraft>, fields: &mut Fields) -> Self {
+        let ProductDraft { sku, name, description, category, price } = draft.unwrap_or_default();
+        let Money { amount, currency } = price.unwrap_or_default();
+        let sku_sign = |sign: u8| sign.is_ascii_alphanumeric() || b"_-.".contains(&sign);
+        let draft = Self {
+            sku: fields.code("product.sku", sku, sku_sign, "letters, digits, `_`, `-` and `.`"),
+            name: fields.line("product.name", name, MAX_NAME),
+            description: fields.lines("product.description", description, 0, MAX_DESCRIPTION),
+            category: fields.category("product.category", category),
+            price: fields.amount("product.price.amount", &amount),
+            currency,
+        };
+        if draft.currency.len() != 3 || !draft.currency.bytes().all(|sign| sign.is_ascii_uppercase()) {
+            fields.refuse("product.price.currency", "must be an ISO 4217 code such as EUR");
+        }
+        draft
+    }
 }
 
 /// The ids of a batch, in its order; all mistakes at once.
 pub(crate) fn read_ids(texts: &[String]) -> Result<Vec<Uuid>, CatalogError> {
+    let mut fields = Fields::default();
     if !(1..=MAX_BATCH).contains(&texts.len()) {
-        return Err(Violation::new("product_ids", format!("must be 1 to {MAX_BATCH} ids")).into());
+        fields.refuse("product_ids", format!("must be 1 to {MAX_BATCH} ids"));
+        return fields.done(Vec::new());
     }
-    let (mut ids, mut violations) = (Vec::with_capacity(texts.len()), Vec::new());
-    for (index, text) in texts.iter().enumerate() {
-        match read_id(format!("product_ids[{index}]"), text) {
-            Ok(id) => ids.push(id),
-            Err(violation) => violations.push(violation),
-        }
-    }
-    if violations.is_empty() { Ok(ids) } else { Err(CatalogError::Invalid(violations)) }
-}
-
-/// A page of the catalogue, which is ordered by id: a token names the last id of the page before, and so stays valid
-/// while rows come and go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) size: u32,
-    pub(crate) after: Option<Uuid>,
-}
-
-impl Page {
-    pub(crate) fn read(size: u32, token: &str) -> Result<Self, CatalogError> {
-        let after = if token.is_empty() { Some(None) } else { read_token(token).map(Some) };
-        let size = match size {
-            0 => Some(DEFAULT_PAGE),
-            1..=MAX_PAGE => Some(size),
-            _ => None,
-        };
-        if let (Some(size), Some(after)) = (size, after) {
-            return Ok(Self { size, after });
-        }
-        let size = size.is_none().then(|| Violation::new("page_size", format!("must be 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")));
-        let token = after.is_none().then(|| Violation::new("page_token", "must be the next_page_token of the page before, or empty"));
-        Err(CatalogError::Invalid(size.into_iter().chain(token).collect()))
-    }
-
-    /// The token for the page after one that ends with `last`.
-    pub(crate) fn token_after(last: &Product) -> String {
-        URL_SAFE_NO_PAD.encode(last.product_id)
-    }
-}
-
-fn read_token(token: &str) -> Option<Uuid> {
-    URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok())
+    let ids = texts.iter().enumerate().map(|(index, text)| fields.id(format!("product_ids[{index}]"), text)).collect();
+    fields.done(ids)
 }
 
 #[cfg(test)]
@@ -125,16 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn a_token_leads_back_to_where_it_was_made() {
-        let last = product(Decimal::ONE);
-        assert_eq!(Page::read(7, &Page::token_after(&last)).unwrap(), Page { size: 7, after: Some(Uuid::nil()) });
-        assert_eq!(Page::read(0, "").unwrap(), Page { size: 20, after: None });
-    }
-
-    #[test]
-    fn both_mistakes_of_a_page_are_named() {
-        let Err(CatalogError::Invalid(violations)) = Page::read(101, "?") else { panic!("a page of 101") };
-        let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
-        assert_eq!(fields, ["page_size", "page_token"]);
+    fn every_wrong_field_of_a_draft_is_named() {
+        let mut fields = Fields::default();
+        Draft::read(None, &mut fields);
+        let Err(CatalogError::Invalid(violations)) = fields.done(()) else { panic!("an empty draft") };
+        let named: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(named, ["product.sku", "product.name", "product.category", "product.price.amount", "product.price.currency"]);
     }
 }

@@ -1,27 +1,10 @@
-//! All SQL of the catalogue.
+//! All SQL of the catalogue. A unit of work is one statement: what it refused is looked into only then.
 
-use db::connection::Connection;
-use db::schema::catalog::products::{self, product_id};
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, SelectableHelper};
-use diesel_async::RunQueryDsl;
-use uuid::Uuid;
+pub(crate) mod post;
+pub(crate) mod product;
+pub(crate) mod search;
 
-use crate::product::{Page, Product};
-
-/// Those of `ids` that there are, in any order.
-pub(crate) async fn find(connection: &mut Connection, ids: &[Uuid]) -> QueryResult<Vec<Product>> {
-    products::table.filter(product_id.eq_any(ids)).select(Product::as_select()).load(connection).await
-}
-
-/// A page, and one product more where there is a next page.
-pub(crate) async fn page(connection: &mut Connection, page: Page) -> QueryResult<Vec<Product>> {
-    // no UUID sorts before the nil UUID, and no product has it
-    let after = page.after.unwrap_or(Uuid::nil());
-    products::table
-        .filter(product_id.gt(after))
-        .order(product_id)
-        .limit(i64::from(page.size) + 1)
-        .select(Product::as_select())
-        .load(connection)
-        .await
+/// The versions, from and to, that a change may find: the one that the caller knows, or any.
+fn versions(expected: Option<i64>) -> (i64, i64) {
+    expected.map_or((i64::MIN, i64::MAX), |version| (version, version))
 }

@@ -7,10 +7,21 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod batches;
+mod bestsellers;
 mod caching;
 mod counting;
 mod flights;
+mod input;
+mod limits;
 mod outages;
 mod pages;
+mod plans;
+mod posts;
 mod products;
+mod races;
+mod searching;
+mod sorts;
+mod threads;
+mod without;
 mod world;
+mod writing;

@@ -7,7 +7,10 @@ use tonic::Status;
 use crate::world::{World, demo_ids, wrong_fields};
 
 async fn list(client: &mut ProductServiceClient<Channel>, page_size: u32, token: &str) -> Result<ListProductsResponse, Status> {
-    Ok(client.list_products(ListProductsRequest { page_size, page_token: token.into() }).await?.into_inner())
+    Ok(client
+        .list_products(ListProductsRequest { page_size, page_token: token.into(), ..ListProductsRequest::default() })
+        .await?
+        .into_inner())
 }
 
 fn ids(page: &ListProductsResponse) -> Vec<String> {

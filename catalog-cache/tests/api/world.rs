@@ -19,7 +19,11 @@ use chassis::{
 use db::{connect::connect, pool::DatabaseConfig, roles::Role, seed, testing::TestDatabase};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use proto::catalog::{GetProductRequest, Product, product_service_client::ProductServiceClient};
+use proto::catalog::{
+    GetProductRequest, Product, leaderboard_service_client::LeaderboardServiceClient, post_service_client::PostServiceClient,
+    product_service_client::ProductServiceClient, rate_limit_service_client::RateLimitServiceClient,
+};
+use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -49,6 +53,12 @@ pub(crate) fn hurried(config: &mut Config) {
     config.redis = RedisConfig { url: config.redis.url.clone(), ..usual.redis };
 }
 
+/// Another process over the same database and the same keys, with a proxy of its own before Redis.
+pub(crate) struct Replica {
+    pub(crate) redis: TestProxy,
+    pub(crate) address: SocketAddr,
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
@@ -59,22 +69,35 @@ impl World {
         let (postgres, postgres_url) = TestProxy::for_url(&database.url(Role::Catalog)).await;
         let (redis, redis_url) = TestProxy::for_url(&redis_url()).await;
         let prefix = format!("test:{}:", Uuid::now_v7());
-        let mut config = Config::default();
-        config.server.address.set_port(0);
-        config.database = DatabaseConfig { url: Secret::new(postgres_url), ..database.patient(Role::Catalog) };
-        config.redis = patient_redis(redis_url);
-        config.cache.key_prefix.clone_from(&prefix);
+        let mut config = patient_config(&database, &prefix, redis_url);
+        config.database.url = Secret::new(postgres_url);
         change(&mut config);
         let process = Process::default();
-        let app = App::build(config, process.clone()).unwrap();
-        let address = app.address();
-        spawn(async move { app.run().await.unwrap() });
+        let address = serve(config, &process);
         Self { database, postgres, redis, prefix, process, address }
+    }
+
+    pub(crate) async fn replica(&self) -> Replica {
+        let (redis, redis_url) = TestProxy::for_url(&redis_url()).await;
+        let address = serve(patient_config(&self.database, &self.prefix, redis_url), &Process::default());
+        Replica { redis, address }
     }
 
     /// A client with a connection of its own.
     pub(crate) fn client(&self) -> ProductServiceClient<Channel> {
-        ProductServiceClient::new(chassis::grpc::channel(&format!("http://{}", self.address)).unwrap())
+        ProductServiceClient::new(channel(self.address))
+    }
+
+    pub(crate) fn posts(&self) -> PostServiceClient<Channel> {
+        PostServiceClient::new(channel(self.address))
+    }
+
+    pub(crate) fn limits(&self) -> RateLimitServiceClient<Channel> {
+        RateLimitServiceClient::new(channel(self.address))
+    }
+
+    pub(crate) fn bestsellers(&self) -> LeaderboardServiceClient<Channel> {
+        LeaderboardServiceClient::new(channel(self.address))
     }
 
     pub(crate) async fn admin(&self) -> AsyncPgConnection {
@@ -90,40 +113,69 @@ impl World {
         format!("{}{id}", self.prefix)
     }
 
+    /// What the cache holds of a product, as it stands there.
+    pub(crate) async fn entry(&self, id: Uuid) -> Option<Value> {
+        let text: Option<String> = self.redis("GET", &[&self.key(id)]).await;
+        text.map(|text| serde_json::from_str(&text).unwrap())
+    }
+
+    /// A number that a query as the database's owner gives.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Number {
+            #[diesel(sql_type = BigInt)]
+            number: i64,
+        }
+        sql_query(format!("SELECT ({query})::bigint AS number")).get_result::<Number>(&mut self.admin().await).await.unwrap().number
+    }
+
     /// Asks Redis itself, past the proxy.
     pub(crate) async fn redis<T: FromRedisValue>(&self, command: &str, arguments: &[&str]) -> T {
         let mut connection: MultiplexedConnection = Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
         cmd(command).arg(arguments).query_async(&mut connection).await.unwrap()
     }
 
-    /// From now on each statement that reads products is counted, and waits for [`Self::shut_gate`].
+    /// As [`Self::count_reads_of`] products.
     pub(crate) async fn count_loads(&self) {
+        self.count_reads_of("products").await;
+    }
+
+    /// From now on each statement that reads the table, which is `catalog.rows` now, is counted, and waits for
+    /// [`Self::shut_gate`].
+    pub(crate) async fn count_reads_of(&self, table: &str) {
         let view = format!(
-            "ALTER TABLE catalog.products RENAME TO rows;
+            "ALTER TABLE catalog.{table} RENAME TO rows;
              CREATE SEQUENCE catalog.loads;
+             -- the last load that waits at the gate
+             CREATE SEQUENCE catalog.held MINVALUE 0 START {};
              CREATE FUNCTION catalog.count_load() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
              BEGIN
-                 PERFORM nextval('catalog.loads');
-                 PERFORM pg_advisory_xact_lock_shared({GATE});
+                 -- a view's condition holds for writing statements too
+                 IF ltrim(current_query(), E' \\n') ILIKE 'select%' THEN
+                     IF nextval('catalog.loads') <= (SELECT last_value FROM catalog.held) THEN
+                         PERFORM pg_advisory_xact_lock_shared({GATE});
+                     END IF;
+                 END IF;
                  RETURN true;
              END $$;
              -- an uncorrelated subquery is run once a statement
-             CREATE VIEW catalog.products AS SELECT * FROM catalog.rows WHERE (SELECT catalog.count_load());
-             GRANT SELECT ON catalog.products TO {}",
+             CREATE VIEW catalog.{table} AS SELECT * FROM catalog.rows WHERE (SELECT catalog.count_load());
+             GRANT SELECT, INSERT, UPDATE, DELETE ON catalog.{table} TO {}",
+            i64::MAX,
             Role::Catalog
         );
         self.execute(&view).await;
     }
 
+    /// Loads that come after the next one pass a shut gate.
+    pub(crate) async fn hold_only_the_next_load(&self) {
+        let next = self.loads().await + 1;
+        self.execute(&format!("SELECT setval('catalog.held', {next})")).await;
+    }
+
     /// Statements that have begun since [`Self::count_loads`].
     pub(crate) async fn loads(&self) -> i64 {
-        #[derive(QueryableByName)]
-        struct Count {
-            #[diesel(sql_type = BigInt)]
-            count: i64,
-        }
-        let sql = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS count FROM catalog.loads";
-        sql_query(sql).get_result::<Count>(&mut self.admin().await).await.unwrap().count
+        self.number("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM catalog.loads").await
     }
 
     /// Holds up every load, until the connection is dropped.
@@ -165,6 +217,30 @@ impl Commands {
     }
 }
 
+/// Gives up after the test does.
+fn patient_config(database: &TestDatabase, prefix: &str, redis_url: String) -> Config {
+    let mut config = Config::default();
+    config.server.address.set_port(0);
+    config.database = database.patient(Role::Catalog);
+    config.redis = patient_redis(redis_url);
+    prefix.clone_into(&mut config.cache.key_prefix);
+    config.cache.post_key_prefix = format!("{prefix}post:");
+    config.limiter.key_prefix = format!("{prefix}limit:");
+    config.leaderboard.key = format!("{prefix}leaderboard");
+    config
+}
+
+fn serve(config: Config, process: &Process) -> SocketAddr {
+    let app = App::build(config, process.clone()).unwrap();
+    let address = app.address();
+    spawn(async move { app.run().await.unwrap() });
+    address
+}
+
+pub(crate) fn channel(address: SocketAddr) -> Channel {
+    chassis::grpc::channel(&format!("http://{address}")).unwrap()
+}
+
 fn redis_url() -> String {
     std::env::var("THROUGHLINE_TEST_REDIS_URL").expect("THROUGHLINE_TEST_REDIS_URL names no Redis: run ./mesh test, which starts one")
 }
@@ -186,6 +262,12 @@ pub(crate) fn wrong_fields(status: &Status) -> Vec<String> {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let details = status.get_details_bad_request().expect("BadRequest");
     details.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+/// Code and reason of a refusal, and what it says of `name`.
+pub(crate) fn refusal(status: &Status, name: &str) -> (Code, String, Option<String>) {
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    (status.code(), info.reason, info.metadata.get(name).cloned())
 }
 
 /// Asserts that a call was given up in time, with a hint when to come back, and without a word of the cause.

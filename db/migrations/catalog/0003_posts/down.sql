@@ -1,0 +1,2 @@
+DROP TABLE catalog.comments;
+DROP TABLE catalog.posts;
