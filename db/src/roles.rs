@@ -10,7 +10,7 @@ use postgres_protocol::password::scram_sha_256;
 pub enum Role {
     /// `throughline_auth`: users and the outbox of schema `auth`.
     Auth,
-    /// `throughline_catalog`: reads schema `catalog`.
+    /// `throughline_catalog`: schema `catalog`.
     Catalog,
     /// `throughline_orders`: schema `orders`.
     Orders,

@@ -7,6 +7,16 @@
 /// Tables of the Postgres schema `auth`.
 pub mod auth {
     diesel::table! {
+        auth.avatars (user_id) {
+            user_id -> Uuid,
+            media_type -> Text,
+            bytes -> Bytea,
+            sha256 -> Bytea,
+            updated_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
         auth.outbox (id) {
             id -> Int8,
             event_id -> Uuid,
@@ -32,11 +42,36 @@ pub mod auth {
         }
     }
 
-    diesel::allow_tables_to_appear_in_same_query!(outbox, users);
+    diesel::joinable!(avatars -> users (user_id));
+    diesel::allow_tables_to_appear_in_same_query!(avatars, outbox, users);
 }
 
 /// Tables of the Postgres schema `catalog`.
 pub mod catalog {
+    diesel::table! {
+        catalog.comments (comment_id) {
+            comment_id -> Uuid,
+            post_id -> Uuid,
+            author_id -> Uuid,
+            author_username -> Text,
+            body -> Text,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        catalog.posts (post_id) {
+            post_id -> Uuid,
+            author_id -> Uuid,
+            author_username -> Text,
+            title -> Text,
+            body -> Text,
+            version -> Int8,
+            created_at -> Timestamptz,
+            updated_at -> Timestamptz,
+        }
+    }
+
     diesel::table! {
         catalog.products (product_id) {
             product_id -> Uuid,
@@ -51,6 +86,9 @@ pub mod catalog {
             updated_at -> Timestamptz,
         }
     }
+
+    diesel::joinable!(comments -> posts (post_id));
+    diesel::allow_tables_to_appear_in_same_query!(comments, posts, products);
 }
 
 /// Tables of the Postgres schema `orders`.
@@ -61,6 +99,7 @@ pub mod orders {
             username -> Text,
             email -> Text,
             created_at -> Timestamptz,
+            origin -> Text,
         }
     }
 

@@ -25,6 +25,7 @@ const TYPES: [(&str, &str); 14] = [
     ("varchar", "Varchar"),
 ];
 
+/// Without what full-text search alone reads: a tsvector has no counterpart in diesel.
 const COLUMNS: &str = "
     SELECT c.relname::text AS \"table\", a.attname::text AS name, t.typname::text AS kind, NOT a.attnotnull AS nullable,
            array_position(i.indkey::int2[], a.attnum) AS key_position,
@@ -34,7 +35,7 @@ const COLUMNS: &str = "
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
     WHERE c.relnamespace = to_regnamespace($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-      AND c.relname <> '__diesel_schema_migrations'
+      AND c.relname <> '__diesel_schema_migrations' AND t.typname <> 'tsvector'
     ORDER BY c.relname, a.attnum";
 
 /// References of one column to a primary key of one column, within the schema.

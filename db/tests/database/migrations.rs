@@ -11,8 +11,18 @@ use futures::future::join_all;
 
 use crate::{count, lines, open};
 
-const ALL: [&str; 6] =
-    ["auth/0001_users", "auth/0002_outbox", "catalog/0001_products", "orders/0001_orders", "orders/0002_outbox", "events/0001_effects"];
+pub(crate) const ALL: &[&str] = &[
+    "auth/0001_users",
+    "auth/0002_outbox",
+    "auth/0003_avatars",
+    "catalog/0001_products",
+    "catalog/0002_product_writes_and_search",
+    "catalog/0003_posts",
+    "orders/0001_orders",
+    "orders/0002_outbox",
+    "orders/0003_back_office",
+    "events/0001_effects",
+];
 
 fn quiet(_: &str) {}
 
@@ -59,11 +69,8 @@ async fn a_filled_database_goes_down_and_up_again() {
     let database = TestDatabase::create().await;
     let mut connection = open(&database.admin_url()).await;
     fill(&mut connection).await;
-    let mut reverse = ["events", "orders", "orders", "catalog", "auth", "auth"].into_iter();
-    for name in down(&database, Down::All).await.expect("down") {
-        assert_eq!(name.split('/').next(), reverse.next());
-    }
-    assert_eq!(reverse.next(), None);
+    let reverse: Vec<_> = ALL.iter().rev().copied().collect();
+    assert_eq!(down(&database, Down::All).await.expect("down"), reverse);
     let left = "SELECT n.nspname || '.' || c.relname AS line FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('auth', 'catalog', 'orders', 'events') AND c.relname NOT LIKE '\\_\\_diesel%'";
     assert_eq!(lines(&mut connection, left).await, [""; 0]);
@@ -76,10 +83,15 @@ async fn fill(connection: &mut diesel_async::AsyncPgConnection) {
     connection
         .batch_execute(
             "INSERT INTO auth.users (user_id, username, email, password_hash) VALUES (gen_random_uuid(), 'ada', 'ada@example.org', 'x');
+             INSERT INTO auth.avatars (user_id, media_type, bytes, sha256) SELECT user_id, 'image/png', '\\x00', sha256('\\x00') FROM auth.users;
              INSERT INTO auth.outbox (event_id, topic, key, shard, payload) VALUES (gen_random_uuid(), 'user-events', 'k', 3, '{}');
+             INSERT INTO catalog.posts (post_id, author_id, author_username, title, body) SELECT user_id, user_id, username, 't', 'b' FROM auth.users;
+             INSERT INTO catalog.comments (comment_id, post_id, author_id, author_username, body)
+                SELECT gen_random_uuid(), post_id, author_id, author_username, 'c' FROM catalog.posts;
              INSERT INTO orders.customers (customer_id, username, email) SELECT user_id, username, email FROM auth.users;
              INSERT INTO orders.orders (order_id, customer_id, status, total_amount, currency, request_hash)
-                SELECT gen_random_uuid(), customer_id, 'placed', 11.89, 'EUR', '\\x00' FROM orders.customers;
+                SELECT gen_random_uuid(), customer_id, status, 11.89, 'EUR', '\\x00'
+                FROM orders.customers, (VALUES ('placed'), ('delivered')) done (status);
              INSERT INTO orders.order_items SELECT order_id, 1, product_id, 'beans', 1, 11.89
                 FROM orders.orders, (SELECT product_id FROM orders.stock LIMIT 1) piece;
              INSERT INTO orders.outbox (event_id, topic, key, shard, payload) VALUES (gen_random_uuid(), 'orders.created', 'k', 3, '{}');
@@ -96,11 +108,11 @@ async fn fill(connection: &mut diesel_async::AsyncPgConnection) {
 async fn down_by_steps_takes_back_the_newest_of_one_schema() {
     let database = TestDatabase::create().await;
     let step = |schema, steps| Down::Steps { schema, steps };
-    assert_eq!(down(&database, step(Schema::Orders, 1)).await.expect("one"), ["orders/0002_outbox"]);
-    assert_eq!(pending(&database).await, ["orders/0002_outbox"]);
-    assert_eq!(down(&database, step(Schema::Orders, 9)).await.expect("the rest"), ["orders/0001_orders"]);
+    assert_eq!(down(&database, step(Schema::Orders, 1)).await.expect("one"), ["orders/0003_back_office"]);
+    assert_eq!(pending(&database).await, ["orders/0003_back_office"]);
+    assert_eq!(down(&database, step(Schema::Orders, 9)).await.expect("the rest"), ["orders/0002_outbox", "orders/0001_orders"]);
     assert_eq!(down(&database, step(Schema::Orders, 1)).await.expect("none left"), [""; 0]);
-    assert_eq!(up(&database).await.expect("up"), ["orders/0001_orders", "orders/0002_outbox"]);
+    assert_eq!(up(&database).await.expect("up"), ["orders/0001_orders", "orders/0002_outbox", "orders/0003_back_office"]);
 }
 
 #[tokio::test]
@@ -129,11 +141,12 @@ async fn a_migration_that_fails_is_rolled_back_named_and_done_later() {
     connection.batch_execute("CREATE SCHEMA orders; CREATE TABLE orders.stock (in_the_way int)").await.expect("an obstacle");
     let error = up(&database).await.expect_err("the table is there already").to_string();
     assert!(error.starts_with("migration orders/0001_orders failed and was rolled back: ") && error.contains("stock"), "{error}");
-    assert_eq!(pending(&database).await, ["orders/0001_orders", "orders/0002_outbox", "events/0001_effects"]);
+    let rest = ["orders/0001_orders", "orders/0002_outbox", "orders/0003_back_office", "events/0001_effects"];
+    assert_eq!(pending(&database).await, rest);
     assert_eq!(count(&mut connection, "pg_class WHERE relname = 'customers'").await, 0);
 
     connection.batch_execute("DROP TABLE orders.stock").await.expect("out of the way");
-    assert_eq!(up(&database).await.expect("the rest"), ["orders/0001_orders", "orders/0002_outbox", "events/0001_effects"]);
+    assert_eq!(up(&database).await.expect("the rest"), rest);
 }
 
 #[tokio::test]

@@ -8,20 +8,23 @@ use crate::{lines, open};
 
 /// All that any role of a service may do with any table, diesel's books included. (The owner, `throughline_admin` where the
 /// mesh runs the server, is a superuser.)
-const GRANTED: [&str; 17] = [
+const GRANTED: &[&str] = &[
     "throughline_analytics events.daily_orders SELECT INSERT UPDATE",
     "throughline_analytics events.daily_users SELECT INSERT UPDATE",
     "throughline_analytics events.processed_events SELECT INSERT",
     "throughline_analytics events.product_sales SELECT INSERT UPDATE",
+    "throughline_auth auth.avatars SELECT INSERT UPDATE",
     "throughline_auth auth.outbox SELECT INSERT DELETE",
-    "throughline_auth auth.users SELECT INSERT UPDATE",
-    "throughline_catalog catalog.products SELECT",
+    "throughline_auth auth.users SELECT INSERT UPDATE DELETE",
+    "throughline_catalog catalog.comments SELECT INSERT",
+    "throughline_catalog catalog.posts SELECT INSERT UPDATE DELETE",
+    "throughline_catalog catalog.products SELECT INSERT UPDATE DELETE",
     "throughline_notification events.processed_events SELECT INSERT",
-    "throughline_orders orders.customers SELECT INSERT",
+    "throughline_orders orders.customers SELECT INSERT UPDATE",
     "throughline_orders orders.order_items SELECT INSERT",
     "throughline_orders orders.orders SELECT INSERT UPDATE",
     "throughline_orders orders.outbox SELECT INSERT DELETE",
-    "throughline_orders orders.stock SELECT UPDATE",
+    "throughline_orders orders.stock SELECT INSERT UPDATE",
     "schema auth throughline_auth",
     "schema catalog throughline_catalog",
     "schema events throughline_analytics throughline_notification",
@@ -93,8 +96,31 @@ async fn a_role_does_its_own_work_and_not_its_neighbours() {
         (Role::Auth, "UPDATE auth.users SET password_hash = 'y'"),
         (Role::Auth, "INSERT INTO auth.outbox (event_id, topic, key, shard, payload) VALUES (gen_random_uuid(), 't', 'k', 0, '{}')"),
         (Role::Auth, "DELETE FROM auth.outbox"),
+        (
+            Role::Auth,
+            "INSERT INTO auth.avatars (user_id, media_type, bytes, sha256)
+                SELECT user_id, 'image/png', '\\x00', sha256('\\x00') FROM auth.users WHERE username = 'eve'
+             ON CONFLICT (user_id) DO UPDATE SET bytes = excluded.bytes",
+        ),
+        // its picture goes with it
+        (Role::Auth, "DELETE FROM auth.users WHERE username = 'eve'"),
         (Role::Catalog, "SELECT * FROM catalog.products LIMIT 1"),
+        (Role::Catalog, "UPDATE catalog.products SET price = 0 WHERE sku = 'COF-001'"),
+        (
+            Role::Catalog,
+            "INSERT INTO catalog.posts (post_id, author_id, author_username, title, body)
+             VALUES ('00000000-0000-0000-0000-000000000002', gen_random_uuid(), 'ada', 't', 'b')",
+        ),
+        (
+            Role::Catalog,
+            "INSERT INTO catalog.comments (comment_id, post_id, author_id, author_username, body)
+             VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', gen_random_uuid(), 'eve', 'c')",
+        ),
+        // the comments go with it, though the role may delete none
+        (Role::Catalog, "DELETE FROM catalog.posts"),
         (Role::Orders, "INSERT INTO orders.customers VALUES ('00000000-0000-0000-0000-000000000001', 'c', 'c') ON CONFLICT DO NOTHING"),
+        (Role::Orders, "UPDATE orders.customers SET username = 'd'"),
+        (Role::Orders, "INSERT INTO orders.stock VALUES (gen_random_uuid(), 1)"),
         (Role::Orders, "UPDATE orders.stock SET available = available - 1"),
         (
             Role::Orders,
@@ -117,12 +143,16 @@ async fn a_role_does_its_own_work_and_not_its_neighbours() {
     }
     let may_not = [
         (Role::Auth, "SELECT * FROM orders.customers"),
-        (Role::Auth, "DELETE FROM auth.users"),
-        (Role::Catalog, "UPDATE catalog.products SET price = 0"),
+        (Role::Auth, "TRUNCATE auth.users CASCADE"),
+        (Role::Auth, "DELETE FROM auth.avatars"),
+        (Role::Catalog, "TRUNCATE catalog.products"),
+        (Role::Catalog, "DELETE FROM catalog.comments"),
         (Role::Catalog, "SELECT * FROM orders.stock"),
         (Role::Orders, "SELECT * FROM auth.users"),
         (Role::Orders, "SELECT * FROM catalog.products"),
-        (Role::Orders, "INSERT INTO orders.stock VALUES (gen_random_uuid(), 1)"),
+        (Role::Orders, "DELETE FROM orders.customers"),
+        (Role::Orders, "UPDATE orders.order_items SET unit_price = 0"),
+        (Role::Orders, "DELETE FROM orders.stock"),
         (Role::Orders, "DELETE FROM orders.orders"),
         (Role::Orders, "SELECT * FROM orders.__diesel_schema_migrations"),
         (Role::Notification, "SELECT * FROM events.daily_orders"),
