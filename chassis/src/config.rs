@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use telemetry::{TelemetryConfig, logs::LogConfig};
 
-use crate::runtime::RuntimeConfig;
+use crate::{runtime::RuntimeConfig, tls::TlsConfig};
 
 pub use read::{ConfigError, Problem, Problems, env_overrides, read, read_with};
 pub use secret::Secret;
@@ -37,6 +37,8 @@ pub struct Common {
     pub telemetry: TelemetryConfig,
     /// On which threads connections are served.
     pub runtime: RuntimeConfig,
+    /// What is encrypted.
+    pub tls: TlsConfig,
 }
 
 impl Common {
@@ -47,6 +49,7 @@ impl Common {
             log: LogConfig::default(),
             telemetry: TelemetryConfig::default(),
             runtime: RuntimeConfig::default(),
+            tls: TlsConfig::default(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Common {
             problems.add("log.level", &self.log.level, &format!("{} ({error})", telemetry::logs::ALLOWED));
         }
         self.runtime.check(problems);
+        self.tls.check(self.telemetry.mode, problems);
         let telemetry = &self.telemetry;
         problems.require_uri("telemetry.otlp_endpoint", &telemetry.otlp_endpoint);
         if !(0.0..=1.0).contains(&telemetry.sample_ratio) {

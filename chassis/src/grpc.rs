@@ -1,52 +1,66 @@
 //! gRPC servers and channels, on tonic.
 
+mod channel;
 mod connection;
+pub mod deadline;
+mod guard;
+mod retry;
 mod serve;
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
+pub(crate) use channel::open;
+pub use channel::{Channel, channel};
 pub use serve::serve;
-use telemetry::grpc::{GrpcClient, GrpcClientService};
-use tonic::{Status, transport::Endpoint};
-use tower_layer::Layer;
-
-use crate::StartError;
-
-/// A connection to another service that is opened when first used, opened again when broken, and carries the trace on.
-pub type Channel = GrpcClientService<tonic::transport::Channel>;
+use tonic::{Request, Response, Status, TimeoutExpired};
 
 /// The largest message that is read, in bytes.
 pub const MAX_MESSAGE: usize = 4 << 20;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A channel to `uri`. Make one on each serving thread, inside its runtime: the connection lives on the runtime that
-/// made it.
+/// Awaits a call for at most `limit`, and no longer than the [deadline] of the request that is being served, and tells
+/// the callee to give up then as well (`grpc-timeout`).
 ///
 /// # Errors
-/// Where `uri` is none.
-pub fn channel(uri: &str) -> Result<Channel, StartError> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true);
-    Ok(GrpcClient::new(endpoint.uri()).layer(endpoint.connect_lazy()))
-}
-
-/// Awaits a call for at most `limit`, and tells the callee to give up then as well (`grpc-timeout`).
-///
-/// # Errors
-/// The callee's status, or `DEADLINE_EXCEEDED`.
-pub async fn within<T, M, F>(limit: Duration, message: M, call: impl FnOnce(tonic::Request<M>) -> F) -> Result<T, Status>
+/// The callee's status; `UNAVAILABLE` where the connection broke; `DEADLINE_EXCEEDED` where time was up, at once where
+/// none was left ([`deadline::is_over`] tells whether it was the request's or only `limit`).
+pub async fn within<T, M, F>(limit: Duration, message: M, call: impl FnOnce(Request<M>) -> F) -> Result<T, Status>
 where
-    F: Future<Output = Result<tonic::Response<T>, Status>>,
+    F: Future<Output = Result<Response<T>, Status>>,
 {
-    let mut request = tonic::Request::new(message);
+    let limit = deadline::left().map_or(limit, |left| left.min(limit));
+    if limit.is_zero() {
+        return Err(out_of_time(limit));
+    }
+    let mut request = Request::new(message);
     request.set_timeout(limit);
     match tokio::time::timeout(limit, call(request)).await {
-        Ok(result) => result.map(tonic::Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis()))),
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(own(status, limit)),
+        Err(_) => Err(out_of_time(limit)),
     }
+}
+
+fn out_of_time(limit: Duration) -> Status {
+    if deadline::is_over() {
+        return deadline::passed();
+    }
+    Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis()))
+}
+
+/// A status that no service sent, for tonic made it of an error, under the code that it has by the specification of gRPC:
+/// what broke is unavailable. The client's own timer, which `grpc-timeout` sets, can be the first to notice the end.
+fn own(status: Status, limit: Duration) -> Status {
+    let mut cause = status.source();
+    if cause.is_none() {
+        return status;
+    }
+    while let Some(error) = cause {
+        if error.is::<TimeoutExpired>() {
+            return out_of_time(limit);
+        }
+        cause = error.source();
+    }
+    Status::unavailable(format!("no answer: {status}"))
 }

@@ -1,34 +1,48 @@
 //! HTTP servers, on actix-web.
 
+mod activity;
 mod connection;
+mod door;
 
-use std::{fmt::Debug, net::TcpListener, rc::Rc, time::Duration};
+use std::{
+    fmt::Debug,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    time::Duration,
+};
 
-use actix_http::{HttpService, Request, Response};
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use activity::{Activity, BusyBody};
+use actix_http::{ConnectionType, HttpService, Protocol, Request, Response, error::DispatchError};
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_factory, fn_service, map_config};
 use actix_web::{
-    Error, HttpServer,
+    Error,
     body::MessageBody,
     dev::{AppConfig, Service, ServiceFactory},
 };
-use connection::{Activity, HttpConnection};
+use connection::HttpConnection;
+use door::Door;
+use futures::FutureExt;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Process, StartError,
-    threads::{self, Connections},
+    threads::{self, Connections, DRAIN},
 };
 
-/// Seconds in which open requests may end after a stop.
-const DRAIN_SECONDS: u64 = 10;
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long a caller may take to hang up after it was told to.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// What a connection is told for which there is no thread.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
     connection: close\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"all connections are taken: try again, or use fewer\"}";
 
-/// Serves until the process stops, then drains. `factory` is run once on each serving thread and makes that thread's
-/// application together with its clients.
+/// Serves until the process stops, then drains: HTTP/1.1 and, unless each connection has a thread, HTTP/2, by ALPN with
+/// TLS and by prior knowledge without. `factory` is run once on each serving thread and makes that thread's application
+/// together with its clients.
 ///
 /// # Errors
 /// The operating system's, where a thread cannot be started.
@@ -44,24 +58,40 @@ where
     <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
+    let (stop, tls) = (process.shutdown.clone(), process.tls.clone());
+    let (address, secure, stopping) = (listener.local_addr()?, tls.is_some(), stop.clone());
+    let application = move || application(factory(), config(secure, address), stopping.clone());
     if let Some(limits) = process.thread_per_connection() {
-        return threads::serve(listener, process, limits, REFUSAL, move |connections| serve_thread(connections, &factory)).await;
+        let door = Door::for_threads(tls.as_ref());
+        let refusal = if secure { &[] } else { REFUSAL };
+        return threads::serve(listener, &stop, limits, refusal, move |connections| serve_thread(connections, &application, &door)).await;
     }
-    let shutdown = process.shutdown.clone();
-    HttpServer::new(factory)
-        .disable_signals()
-        .shutdown_signal(async move { shutdown.cancelled().await })
-        .shutdown_timeout(DRAIN_SECONDS)
-        .listen(listener)?
+    let (door, stopping) = (Door::new(tls.as_ref()), stop.clone());
+    Server::build()
+        .shutdown_signal(stop.cancelled_owned())
+        .shutdown_timeout(DRAIN.as_secs())
+        .listen("http", listener, move || serve_worker(application(), door.clone(), stopping.clone()))?
         .run()
         .await?;
     Ok(())
 }
 
-/// Serves connections one after the other, on this thread alone, over HTTP/1.1.
-fn serve_thread<F, I, S, B>(mut connections: Connections, factory: &F) -> Result<(), StartError>
+/// What the application is told of its port.
+fn config(secure: bool, address: SocketAddr) -> AppConfig {
+    // the only constructor that there is beside the default, which is not secure
+    AppConfig::__priv_test_new(secure, address.to_string(), address)
+}
+
+/// A connection whose protocol is known, and its caller.
+type Opened = (HttpConnection, Protocol, Option<SocketAddr>);
+
+/// The application as what serves one connection after the other.
+fn application<I, S, B>(
+    app: I,
+    config: AppConfig,
+    stop: CancellationToken,
+) -> impl ServiceFactory<Opened, Config = (), Response = (), Error = DispatchError, InitError = ()> + 'static
 where
-    F: Fn() -> I,
     I: IntoServiceFactory<S, Request> + 'static,
     S: ServiceFactory<Request, Config = AppConfig> + 'static,
     S::Error: Into<Error>,
@@ -71,27 +101,88 @@ where
     <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
-    actix_web::rt::Runtime::new()?.block_on(async move {
-        let activity = Rc::new(Activity::default());
-        let seen = Rc::clone(&activity);
-        let app = map_config(factory().into_factory(), |()| AppConfig::default()).map_err(Into::into);
-        let watched = actix_service::apply_fn_factory(app, move |request: Request, app: &_| {
-            let busy = Activity::begin(&seen);
-            let answer = Service::call(app, request);
-            async move {
-                let answer = answer.await;
-                drop(busy);
-                answer
+    let app = map_config(app.into_factory(), move |()| config.clone()).map_err(Into::into);
+    let watched = actix_service::apply_fn_factory(app, move |request: Request, app: &_| {
+        let (busy, stop) = (request.conn_data().map(Activity::begin), stop.clone());
+        let answer = Service::call(app, request);
+        async move {
+            let mut response: Response<B> = answer.await?.into();
+            if stop.is_cancelled() {
+                response.head_mut().set_connection_type(ConnectionType::Close);
             }
-        });
-        let service = HttpService::build().keep_alive(KEEP_ALIVE).h1(watched);
-        let service = service.new_service(()).await.map_err(|error| format!("the application cannot be made: {error:?}"))?;
+            Ok::<_, Error>(response.map_body(|_, body| BusyBody::new(body, busy, stop)))
+        }
+    });
+    HttpService::build()
+        .keep_alive(KEEP_ALIVE)
+        .client_disconnect_timeout(GOODBYE)
+        .on_connect_ext(|connection: &HttpConnection, data| drop(data.insert(connection.activity())))
+        .finish(watched)
+}
+
+/// Serves many connections at a time, on one of the threads that all share.
+fn serve_worker<A>(
+    application: A,
+    door: Door,
+    stop: CancellationToken,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()>
+where
+    A: ServiceFactory<Opened, Config = (), Response = (), Error = DispatchError, InitError = ()> + 'static,
+{
+    let application = Rc::new(application);
+    fn_factory(move || {
+        // a lock of the worker's own
+        let (application, door, stop) = (Rc::clone(&application), door.clone(), stop.child_token());
+        async move {
+            let service = Rc::new(application.new_service(()).await?);
+            Ok(fn_service(move |stream: TcpStream| {
+                let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
+                async move {
+                    let peer = stream.peer_addr().ok();
+                    let opened = tokio::select! {
+                        // who has said something already is served
+                        biased;
+                        opened = door.open(stream) => opened,
+                        () = stop.cancelled() => return Ok(()),
+                    };
+                    let served = match opened {
+                        Ok((stream, protocol)) => {
+                            let leave = stop.cancelled_owned().boxed_local();
+                            service.call((HttpConnection::new(stream, protocol, leave), protocol, peer)).await.map_err(|it| it.to_string())
+                        }
+                        Err(error) => Err(error.to_string()),
+                    };
+                    served.map_err(|error| tracing::debug!(error, "a connection broke"))
+                }
+            }))
+        }
+    })
+}
+
+/// Serves connections one after the other, on this thread alone, over HTTP/1.1.
+fn serve_thread<A>(mut connections: Connections, application: &impl Fn() -> A, door: &Door) -> Result<(), StartError>
+where
+    A: ServiceFactory<Opened, Config = (), Response = (), Error = DispatchError, InitError = ()>,
+{
+    actix_web::rt::Runtime::new()?.block_on(async move {
+        let service = application().new_service(()).await.map_err(|()| "the application cannot be made")?;
         while let Some((stream, peer)) = connections.next().await {
-            activity.reset();
-            let _nodelay = stream.set_nodelay(true);
-            let stream = HttpConnection::new(stream, Rc::clone(&activity), &connections);
-            if let Err(error) = service.call((stream, Some(peer))).await {
-                tracing::debug!(%error, "a connection broke");
+            let served = match door.open(stream).await {
+                Ok((stream, protocol)) => {
+                    let (shortage, shutdown) = (connections.shortage.clone(), connections.shutdown());
+                    let leave = async move {
+                        tokio::select! {
+                            () = shortage.room_is_wanted() => {}
+                            () = shutdown.cancelled() => {}
+                        }
+                    };
+                    let connection = HttpConnection::new(stream, protocol, leave.boxed_local());
+                    service.call((connection, protocol, Some(peer))).await.map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = served {
+                tracing::debug!(error, "a connection broke");
             }
         }
         Ok(())

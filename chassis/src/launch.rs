@@ -11,6 +11,7 @@ use crate::{
     Process, StartError, admin,
     config::{self, ServiceConfig},
     listen, spawn,
+    tls::Tls,
 };
 
 /// Reads arguments and configuration, starts logs, telemetry, the admin port and the runtime, runs `service` until it
@@ -48,7 +49,7 @@ where
     telemetry::logs::start(&config.common().log, name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let common = config.common();
-    let process = Process::new(common.runtime, common.telemetry.mode);
+    let process = Process::new(common.runtime, common.telemetry.mode).with_tls(Tls::load(&common.tls)?).with_calls_at(common.log.calls);
     register(&process, &config.common().telemetry);
     let (telemetry, result) = runtime.block_on(async {
         let telemetry = telemetry::start(&config.common().telemetry, name)?;

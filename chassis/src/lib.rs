@@ -17,6 +17,8 @@ pub mod status;
 mod task;
 pub mod testing;
 mod threads;
+pub mod tls;
+mod transport;
 
 pub use launch::launch;
 pub use listen::{ListenError, listen};

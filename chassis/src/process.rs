@@ -7,11 +7,18 @@ use futures::{
     future::{BoxFuture, join_all},
 };
 use prometheus_client::registry::Registry;
-use telemetry::Mode;
+use telemetry::{Mode, logs::CallLevel};
 use tokio::time::{Duration, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{pools::Pools, runtime::RuntimeConfig, spawn};
+use crate::{
+    StartError,
+    grpc::{self, Channel},
+    pools::Pools,
+    runtime::RuntimeConfig,
+    spawn,
+    tls::Tls,
+};
 
 type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -27,6 +34,8 @@ pub struct Process {
     pub(crate) pools: Pools,
     runtime: RuntimeConfig,
     mode: Mode,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) calls: CallLevel,
     background: TaskTracker,
 }
 
@@ -38,6 +47,27 @@ impl Process {
     /// with all defaults.)
     pub fn new(runtime: RuntimeConfig, mode: Mode) -> Self {
         Self { runtime, mode, ..Self::default() }
+    }
+
+    /// The same, with servers and channels that speak TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// The same, with servers of gRPC that log each call at `level`.
+    #[must_use]
+    pub fn with_calls_at(self, level: CallLevel) -> Self {
+        Self { calls: level, ..self }
+    }
+
+    /// A channel to the service at `uri`, by TLS where the settings ask for it, whatever the scheme. Make one on each
+    /// serving thread, inside its runtime: the connection lives on the runtime that made it.
+    ///
+    /// # Errors
+    /// Where `uri` is none, or asks for TLS where `tls.mode` is `off`.
+    pub fn channel(&self, uri: &str) -> Result<Channel, StartError> {
+        grpc::open(uri, self.tls.as_ref())
     }
 
     /// [`Process::metrics`], locked: to register something.

@@ -20,12 +20,12 @@ use tokio::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Process, StartError, runtime::RuntimeConfig, spawn};
+use crate::{StartError, runtime::RuntimeConfig, spawn};
 
 /// Connections that may wait for a thread; the kernel's own queue comes on top.
 const MAX_WAITING: usize = 1024;
-/// How long a thread may go on with its last request after a stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long what was begun may go on after a stop.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// A connection on its way to a thread, with the place that it takes.
 pub(crate) struct Connection {
@@ -61,18 +61,18 @@ pub(crate) struct Connections {
     sender: mpsc::Sender<Connection>,
     idle: Arc<Mutex<Vec<mpsc::Sender<Connection>>>>,
     place: Option<OwnedSemaphorePermit>,
-    process: Process,
+    stop: CancellationToken,
     /// See [`Shortage`].
     pub(crate) shortage: Arc<Shortage>,
 }
 
 impl Connections {
-    /// Cancelled when the process should stop.
+    /// Cancelled when the server should stop.
     pub(crate) fn shutdown(&self) -> CancellationToken {
-        self.process.shutdown.clone()
+        self.stop.clone()
     }
 
-    /// Gives the place of the last connection back and waits for the next; `None` when the process stops.
+    /// Gives the place of the last connection back and waits for the next; `None` when the server stops.
     pub(crate) async fn next(&mut self) -> Option<(TcpStream, SocketAddr)> {
         loop {
             if let Some(place) = self.place.take() {
@@ -80,8 +80,10 @@ impl Connections {
                 drop(place);
             }
             let connection = tokio::select! {
+                // who has been let in is served
+                biased;
                 connection = self.mailbox.recv() => connection?,
-                () = self.process.shutdown.cancelled() => return None,
+                () = self.stop.cancelled() => return None,
             };
             self.place = Some(connection.place);
             match TcpStream::from_std(connection.stream) {
@@ -92,14 +94,14 @@ impl Connections {
     }
 }
 
-/// Serves until the process stops, then drains. `thread` runs on each serving thread until its connections end; `refusal`
+/// Serves until `stop` is cancelled, then drains. `thread` runs on each serving thread until its connections end; `refusal`
 /// is what a connection is told for which there is no thread in time.
 ///
 /// # Errors
 /// The operating system's.
 pub(crate) async fn serve<W>(
     listener: TcpListener,
-    process: &Process,
+    stop: &CancellationToken,
     limits: RuntimeConfig,
     refusal: &'static [u8],
     thread: W,
@@ -114,13 +116,13 @@ where
         shortage: Arc::default(),
         running: Arc::default(),
         thread,
-        process: process.clone(),
+        stop: stop.clone(),
     });
     let patience = Duration::from_millis(limits.queue_timeout_ms);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = process.shutdown.cancelled() => break,
+            () = stop.cancelled() => break,
         };
         match accepted {
             Ok((stream, peer)) => drop(spawn(Arc::clone(&pool).admit(stream, peer, patience, refusal))),
@@ -142,7 +144,7 @@ struct Pool<W> {
     shortage: Arc<Shortage>,
     running: Arc<Running>,
     thread: W,
-    process: Process,
+    stop: CancellationToken,
 }
 
 /// Threads that have not ended.
@@ -221,7 +223,7 @@ where
             sender: sender.clone(),
             idle: Arc::clone(&self.idle),
             place: None,
-            process: self.process.clone(),
+            stop: self.stop.clone(),
             shortage: Arc::clone(&self.shortage),
         };
         let (work, alive) = (self.thread.clone(), Alive::new(&self.running));

@@ -4,10 +4,13 @@ use std::{convert::Infallible, future::ready, net::TcpListener, sync::Arc, time:
 
 use futures::{StreamExt, stream};
 use telemetry::grpc::GrpcServer;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{
     service::Routes,
-    transport::{Server, server::Router},
+    transport::{
+        Server,
+        server::{Router, TcpIncoming},
+    },
 };
 use tonic_health::{
     ServingStatus,
@@ -16,10 +19,11 @@ use tonic_health::{
 };
 use tower_layer::{Identity, Stack};
 
-use super::{KEEP_ALIVE, connection::GrpcConnection};
+use super::{KEEP_ALIVE, connection::GrpcConnection, guard::Guard};
 use crate::{
     Process, StartError, spawn,
-    threads::{self, Connections},
+    threads::{self, Connections, DRAIN},
+    tls::Tls,
 };
 
 /// How often readiness is copied to grpc.health.v1.
@@ -31,7 +35,8 @@ const REFUSAL: &[u8] = &[
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, // GOAWAY
 ];
 
-/// Serves until the process stops, then drains. `factory` makes the routes together with the clients that they use; it
+/// Serves until the process stops: then grpc.health.v1 says so, no connection is taken any more, calls that were begun are
+/// finished, and streams end with `UNAVAILABLE`. `factory` makes the routes together with the clients that they use; it
 /// is run once on each serving runtime. grpc.health.v1 (following [`Process::readiness`]) and reflection come along.
 ///
 /// # Errors
@@ -46,19 +51,30 @@ where
     F: Future<Output = Result<Routes, StartError>>,
 {
     let (reporter, health) = tonic_health::server::health_reporter();
-    drop(spawn(report_health(reporter, process.clone(), services)));
+    let stop = CancellationToken::new();
+    drop(spawn(report_health(reporter, process.clone(), services, stop.clone())));
+    let common = Common { health, guard: Guard::new(stop.clone(), process.calls), tls: process.tls.clone() };
     if let Some(limits) = process.thread_per_connection() {
-        let thread = move |connections| serve_thread(connections, &factory, &health);
-        return threads::serve(listener, process, limits, REFUSAL, thread).await;
+        let refusal = if process.tls.is_some() { &[] } else { REFUSAL };
+        let thread = move |connections| serve_thread(connections, &factory, &common);
+        return threads::serve(listener, &stop, limits, refusal, thread).await;
     }
-    let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-    let shutdown = process.shutdown.clone();
-    server(factory().await?, health, None)?.serve_with_incoming_shutdown(incoming, async move { shutdown.cancelled().await }).await?;
+    let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let serving = common.server(factory().await?, None)?.serve_with_incoming_shutdown(incoming, stop.cancelled());
+    tokio::select! {
+        served = serving => served?,
+        () = drained(&stop) => tracing::warn!("calls that did not end in time were cut off"),
+    }
     Ok(())
 }
 
+async fn drained(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(DRAIN).await;
+}
+
 /// Serves connections one after the other, each with one call at a time, on this thread alone.
-fn serve_thread<F>(mut connections: Connections, factory: &impl Fn() -> F, health: &HealthServer<impl Health>) -> Result<(), StartError>
+fn serve_thread<F>(mut connections: Connections, factory: &impl Fn() -> F, common: &Common<impl Health>) -> Result<(), StartError>
 where
     F: Future<Output = Result<Routes, StartError>>,
 {
@@ -79,7 +95,7 @@ where
                     () = shortage.room_is_wanted() => {}
                 }
             };
-            let server = server(routes.clone(), health.clone(), Some(1))?;
+            let server = common.server(routes.clone(), Some(1))?;
             if let Err(error) = server.serve_with_incoming_shutdown(incoming, end).await {
                 tracing::debug!(%error, "a connection broke");
             }
@@ -88,36 +104,56 @@ where
     })
 }
 
-/// A server of these routes, with what every server has. `streams` is how many calls a connection may have open.
-fn server(
-    routes: Routes,
-    health: HealthServer<impl Health>,
-    streams: Option<u32>,
-) -> Result<Router<Stack<GrpcServer, Identity>>, StartError> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
-    let mut server =
-        Server::builder().tcp_nodelay(true).http2_keepalive_interval(Some(KEEP_ALIVE)).max_concurrent_streams(streams).layer(GrpcServer);
-    Ok(server.add_routes(routes).add_service(health).add_service(reflection))
+/// The inner one first.
+type Layers = Stack<Guard, Stack<GrpcServer, Identity>>;
+
+/// What all serving threads have in common.
+struct Common<H: Health> {
+    health: HealthServer<H>,
+    guard: Guard,
+    tls: Option<Tls>,
 }
 
-async fn report_health(reporter: HealthReporter, process: Process, services: &'static [&'static str]) {
-    loop {
-        let ready = !process.shutdown.is_cancelled() && process.readiness.failures().await.is_empty();
-        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+impl<H: Health> Clone for Common<H> {
+    fn clone(&self) -> Self {
+        Self { health: self.health.clone(), guard: self.guard.clone(), tls: self.tls.clone() }
+    }
+}
+
+impl<H: Health> Common<H> {
+    /// A server of these routes, with what every server has. `streams` is how many calls a connection may have open.
+    fn server(&self, routes: Routes, streams: Option<u32>) -> Result<Router<Layers>, StartError> {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE)).max_concurrent_streams(streams);
+        if let Some(tls) = &self.tls {
+            server = server.tls_config(tls.of_grpc_server())?;
+        }
+        let mut server = server.layer(GrpcServer).layer(self.guard.clone());
+        Ok(server.add_routes(routes).add_service(self.health.clone()).add_service(reflection))
+    }
+}
+
+/// Follows readiness until the process stops; then `stop` is cancelled, after the last word has been said.
+async fn report_health(reporter: HealthReporter, process: Process, services: &'static [&'static str], stop: CancellationToken) {
+    let report = async |status| {
         for name in services.iter().copied().chain([""]) {
             reporter.set_service_status(name, status).await;
         }
-        tokio::select! {
-            () = tokio::time::sleep(HEALTH_INTERVAL) => {}
-            () = process.shutdown.cancelled() => {
-                for name in services.iter().copied().chain([""]) {
-                    reporter.set_service_status(name, ServingStatus::NotServing).await;
-                }
-                return;
-            }
+    };
+    let follow = async {
+        loop {
+            let ready = process.readiness.failures().await.is_empty();
+            report(if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+            tokio::time::sleep(HEALTH_INTERVAL).await;
         }
+    };
+    tokio::select! {
+        () = process.shutdown.cancelled() => {}
+        () = follow => {}
     }
+    report(ServingStatus::NotServing).await;
+    stop.cancel();
 }

@@ -1,83 +1,93 @@
-//! A connection that ends by itself when it is idle and either the process stops or others wait for its thread.
+//! A connection that ends by itself when it should: when it is idle, and either the process stops or others wait for its
+//! thread.
 
 use std::{
-    cell::Cell,
     io,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
+use actix_http::Protocol;
 use futures::{
     FutureExt,
     future::{Fuse, LocalBoxFuture},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    time::{Sleep, sleep},
 };
 
-use crate::threads::Connections;
+use super::{GOODBYE, activity::Activity};
+use crate::transport::Transport;
 
-/// What the thread's only connection is doing.
-#[derive(Debug, Default)]
-pub(super) struct Activity {
-    /// Requests that are being answered.
-    open: Cell<usize>,
-    /// Bytes came of which no request has been made yet.
-    received: Cell<bool>,
-    /// Bytes of an answer that have not gone yet.
-    unsent: Cell<bool>,
-}
-
-/// A request that is being answered.
-pub(super) struct Busy(Rc<Activity>);
-
-impl Activity {
-    pub(super) fn begin(activity: &Rc<Self>) -> Busy {
-        activity.open.set(activity.open.get() + 1);
-        activity.received.set(false);
-        Busy(Rc::clone(activity))
-    }
-
-    pub(super) fn reset(&self) {
-        self.open.set(0);
-        self.received.set(false);
-        self.unsent.set(false);
-    }
-
-    fn is_idle(&self) -> bool {
-        self.open.get() == 0 && !self.received.get() && !self.unsent.get()
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        // the rest of a body that nobody asked for
-        self.0.received.set(false);
-    }
-}
+/// GOAWAY of HTTP/2 without an error, for streams from the highest on: begin no more of them, those that are open will be
+/// finished (RFC 9113, section 6.8). actix-http has no word for this.
+const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 /// See the module.
 pub(super) struct HttpConnection {
-    stream: TcpStream,
+    stream: Transport,
     activity: Rc<Activity>,
+    is_http2: bool,
     leave: Fuse<LocalBoxFuture<'static, ()>>,
-    left: bool,
+    leaving: bool,
+    /// What is still to be said of [`GOAWAY`].
+    goodbye: &'static [u8],
+    /// Runs while nothing happens after that.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl HttpConnection {
-    pub(super) fn new(stream: TcpStream, activity: Rc<Activity>, connections: &Connections) -> Self {
-        let (shortage, shutdown) = (Arc::clone(&connections.shortage), connections.shutdown());
-        let leave = async move {
-            tokio::select! {
-                () = shortage.room_is_wanted() => {}
-                () = shutdown.cancelled() => {}
+    /// `leave` completes when the connection should end.
+    pub(super) fn new(stream: Transport, protocol: Protocol, leave: LocalBoxFuture<'static, ()>) -> Self {
+        let activity = Rc::default();
+        Self { stream, activity, is_http2: protocol == Protocol::Http2, leave: leave.fuse(), leaving: false, goodbye: &[], silence: None }
+    }
+
+    /// What it is doing.
+    pub(super) fn activity(&self) -> Rc<Activity> {
+        Rc::clone(&self.activity)
+    }
+
+    /// Completes when the connection has nothing to do and should end. To be asked when there is nothing to read.
+    fn poll_end(&mut self, poller: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_http2 {
+            return if self.activity.is_idle() { self.poll_leave(poller).map(Ok) } else { Poll::Pending };
+        }
+        ready!(self.poll_leave(poller));
+        if self.activity.has_sent() {
+            ready!(self.poll_goodbye(poller))?;
+        }
+        if self.activity.is_answering() || !self.activity.has_sent() {
+            self.silence = None;
+            return Poll::Pending;
+        }
+        self.silence.get_or_insert_with(|| Box::pin(sleep(GOODBYE))).as_mut().poll(poller).map(Ok)
+    }
+
+    fn poll_leave(&mut self, poller: &mut Context<'_>) -> Poll<()> {
+        if !self.leaving {
+            ready!(self.leave.poll_unpin(poller));
+            self.leaving = true;
+            self.goodbye = if self.is_http2 { GOAWAY } else { &[] };
+        }
+        Poll::Ready(())
+    }
+
+    /// Says what is left of the goodbye. To be called between frames.
+    fn poll_goodbye(&mut self, poller: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.goodbye.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.goodbye.is_empty() {
+            let length = ready!(Pin::new(&mut self.stream).poll_write(poller, self.goodbye))?;
+            if length == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-        };
-        Self { stream, activity, leave: leave.boxed_local().fuse(), left: false }
+            self.goodbye = &self.goodbye[length..];
+        }
+        Pin::new(&mut self.stream).poll_flush(poller)
     }
 }
 
@@ -86,31 +96,36 @@ impl AsyncRead for HttpConnection {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(poller, buffer);
         if buffer.filled().len() > before {
-            self.activity.received.set(true);
+            self.activity.received();
+            self.silence = None;
         }
-        // nothing to read and nothing to do: the end of the stream is what the server takes for the caller's goodbye
-        if read.is_pending() && self.activity.is_idle() {
-            self.left = self.left || self.leave.poll_unpin(poller).is_ready();
-            if self.left {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        read
+        // the end of the stream is what the server takes for the caller's goodbye
+        if read.is_pending() { self.poll_end(poller) } else { read }
     }
 }
 
 impl AsyncWrite for HttpConnection {
     fn poll_write(mut self: Pin<&mut Self>, poller: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.activity.unsent.set(true);
+        let in_the_middle = !self.goodbye.is_empty() && self.goodbye.len() < GOAWAY.len();
+        if in_the_middle {
+            ready!(self.poll_goodbye(poller))?;
+        }
+        self.activity.sending();
+        self.silence = None;
         Pin::new(&mut self.stream).poll_write(poller, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, poller: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(poller);
-        if flushed.is_ready() {
-            self.activity.unsent.set(false);
+        ready!(Pin::new(&mut self.stream).poll_flush(poller))?;
+        if !self.activity.has_sent() {
+            self.activity.sent();
+            // the server may see no reason to read again before the next request comes
+            let ends = if self.is_http2 { self.leaving } else { self.activity.is_idle() && self.poll_leave(poller).is_ready() };
+            if ends {
+                poller.waker().wake_by_ref();
+            }
         }
-        flushed
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, poller: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -31,6 +31,17 @@ pub enum Format {
     Text,
 }
 
+/// At which level a server of gRPC tells of each call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallLevel {
+    /// Only where `log.level` lets `debug` through: the gateway has told of the request already.
+    #[default]
+    Debug,
+    /// Always, unless `log.level` is above `info`.
+    Info,
+}
+
 /// The `log` table of every service's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,11 +52,13 @@ pub struct LogConfig {
     pub format: Format,
     /// Whether the level may be changed through the admin port while the process runs.
     pub live: bool,
+    /// The level of the line that each gRPC call is: `debug` or `info`.
+    pub calls: CallLevel,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".into(), format: Format::Json, live: true }
+        Self { level: "info".into(), format: Format::Json, live: true, calls: CallLevel::Debug }
     }
 }
 
