@@ -51,6 +51,8 @@ pub struct Shared {
     in_flight: Arc<AtomicUsize>,
     /// Cancelled when the process stops: endless answers end then.
     pub(crate) shutdown: CancellationToken,
+    /// By whose settings connections are made.
+    pub(crate) process: Process,
 }
 
 impl Shared {
@@ -68,7 +70,7 @@ impl Shared {
         // burst requests come back within this time
         let window = burst.div_ceil(requests_per_second.max(1)).max(1);
         let policy = HeaderValue::from_str(&format!("\"client\";q={burst};w={window}")).unwrap_or(HeaderValue::from_static("\"client\""));
-        Self { limiter, policy, in_flight: Arc::default(), shutdown: process.shutdown.clone() }
+        Self { limiter, policy, in_flight: Arc::default(), shutdown: process.shutdown.clone(), process: process.clone() }
     }
 }
 

@@ -36,7 +36,7 @@ pub fn app(
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = actix_web::Error, InitError = ()> + use<>,
 > {
-    let (config, diagnostics) = (config.clone(), config.diagnostics.enabled);
+    let (config, process, diagnostics) = (config.clone(), shared.process.clone(), config.diagnostics.enabled);
     App::new()
         .app_data(Data::new(config.limits))
         .app_data(Data::new(config.proxies.clone()))
@@ -53,7 +53,7 @@ pub fn app(
         .wrap(from_fn(middleware::access_log))
         .wrap(from_fn(middleware::request_id))
         .wrap(telemetry::http::HttpServer)
-        .data_factory(move || ready(Clients::new(&config)))
+        .data_factory(move || ready(Clients::new(&config, &process)))
 }
 
 /// One path with its methods.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
-use chassis::{StartError, grpc::Channel};
+use chassis::{Process, StartError, grpc::Channel};
 use proto::{
     auth::{auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient, user_service_client::UserServiceClient},
     catalog::{
@@ -57,10 +57,9 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// Opens nothing yet. Must run on the thread that will use them.
-    pub(crate) fn new(config: &Config) -> Result<Self, StartError> {
+    pub(crate) fn new(config: &Config, process: &Process) -> Result<Self, StartError> {
         let Upstream { auth, catalog_cache, orders } = &config.upstream;
-        let (auth, catalog, orders) =
-            (chassis::grpc::channel(auth)?, chassis::grpc::channel(catalog_cache)?, chassis::grpc::channel(orders)?);
+        let (auth, catalog, orders) = (process.channel(auth)?, process.channel(catalog_cache)?, process.channel(orders)?);
         Ok(Self {
             health: [&auth, &catalog, &orders].map(|channel| HealthClient::new(channel.clone())),
             auth: AuthServiceClient::new(auth.clone()),

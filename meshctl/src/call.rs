@@ -1,35 +1,36 @@
-//! `mesh call`: calls any gRPC method of a server with reflection, JSON in and JSON out.
+//! `mesh call`: calls any gRPC method of a server with reflection, fields or JSON in and JSON out.
 
+mod assign;
 mod codec;
+mod connect;
 mod describe;
 mod failure;
 mod input;
+mod invoke;
+mod lines;
+mod login;
+mod metadata;
+mod method;
 mod output;
 mod reflect;
+mod scalar;
+mod surroundings;
 
 use std::{
-    io::{Write, stderr, stdout},
+    io::{IsTerminal as _, Read, Write, stderr, stdin, stdout},
     process::ExitCode,
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
-use futures::stream;
-use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
-use tonic::{
-    Request, Status,
-    client::Grpc,
-    metadata::{Ascii, Binary, MetadataKey, MetadataMap, MetadataValue},
-    transport::{Channel, Endpoint},
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::{Status, metadata::MetadataMap, transport::Channel};
+
+use self::{failure::Failure, input::Input, invoke::Deadline, output::Printer, reflect::Reflection};
+pub use self::{
+    login::Person,
+    surroundings::{Credentials, Surroundings},
 };
-
-use self::{codec::DynamicCodec, failure::Failure, output::Printer, reflect::Reflection};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The largest message read.
-const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
 /// Whom to call, and with what.
 #[derive(Debug, Clone, Args)]
@@ -37,53 +38,65 @@ pub struct CallArgs {
     /// A service of the mesh (orders), HOST:PORT, or a URL
     #[arg(value_name = "SERVICE|ADDRESS")]
     pub server: String,
-    /// package.Service/Method; or `list [package.Service]`, or `describe SYMBOL`
+    /// list-users, UserService/ListUsers or package.Service/Method; or `list [package.Service]`, or `describe SYMBOL`
     #[arg(value_name = "METHOD")]
     pub method: String,
-    /// The request as proto3 JSON; - reads standard input. A stream: an array, or several objects on standard input
-    #[arg(value_name = "JSON")]
-    pub data: Option<String>,
+    /// The request: FIELD=VALUE (product.price.amount=1.00; a repeated field once for each value), or proto3 JSON. What a
+    /// stream sends: a JSON array, or JSON on standard input, an object a line, each sent as it comes; - is standard input
+    #[arg(value_name = "FIELD=VALUE|JSON|-")]
+    pub data: Vec<String>,
+    /// Log in first, as this user of the mesh, and send the access token
+    #[arg(long = "as", value_name = "WHO", conflicts_with = "token")]
+    pub person: Option<Person>,
+    /// Send this access token
+    #[arg(long)]
+    pub token: Option<String>,
     /// Metadata to send; values of keys that end in -bin are base64
     #[arg(short = 'H', long = "header", value_name = "KEY: VALUE")]
     pub headers: Vec<String>,
     /// Show fields that have their default value as well
     #[arg(long)]
     pub emit_defaults: bool,
-    /// Give up after this long
-    #[arg(long, value_name = "SECONDS")]
-    pub timeout: Option<u64>,
+    /// Give up after this long, and tell the server so; 0.5 is half a second
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
     /// One JSON document a line on stdout, errors as JSON on stderr
     #[arg(long)]
     pub json: bool,
 }
 
-/// Calls a method, or lists or describes what the server has. Exit code 0; 1 where the call failed; 2 for a mistake in
-/// the arguments.
-///
-/// `resolve` turns the name of a service of the mesh into `http://host:port`.
-pub async fn run(args: CallArgs, resolve: impl Fn(&str) -> Option<String>) -> anyhow::Result<ExitCode> {
-    let code = run_to(args, resolve, &mut stdout(), &mut stderr()).await?;
-    Ok(ExitCode::from(code))
+fn seconds(text: &str) -> Result<Duration, String> {
+    let positive = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|given| !given.is_zero());
+    positive.ok_or_else(|| "a number of seconds above 0 is needed, such as 5 or 0.5".to_owned())
 }
 
-/// As [`run`], writing answers to `out` and errors to `err`; returns the exit code.
-pub async fn run_to(
-    args: CallArgs,
-    resolve: impl Fn(&str) -> Option<String>,
-    out: &mut (dyn Write + Send),
-    err: &mut (dyn Write + Send),
-) -> anyhow::Result<u8> {
-    let mut printer = Printer { out, json: args.json, emit_defaults: args.emit_defaults };
-    let done = match args.timeout {
-        None => perform(&args, resolve, &mut printer).await,
-        Some(seconds) => {
-            tokio::time::timeout(Duration::from_secs(seconds), perform(&args, resolve, &mut printer)).await.unwrap_or_else(|_| {
-                let status = Status::deadline_exceeded(format!("no complete answer within {seconds} s"));
-                Err(Failure::Answer(Box::new(status), DescriptorPool::new()))
-            })
-        }
-    };
-    let Err(failure) = done else { return Ok(0) };
+/// Where a call reads and writes.
+pub struct Streams<'a> {
+    /// What `-` and streams of requests are read from.
+    pub input: Box<dyn Read + Send>,
+    /// For answers.
+    pub out: &'a mut (dyn Write + Send),
+    /// For errors.
+    pub err: &'a mut (dyn Write + Send),
+    /// Whether `input` is somebody who types.
+    pub is_interactive: bool,
+}
+
+/// Calls a method, or lists or describes what the server has. Exit code 0; 1 where the call failed; 2 for a mistake in
+/// the arguments.
+pub async fn run(args: CallArgs, around: &Surroundings) -> anyhow::Result<ExitCode> {
+    let is_interactive = stdin().is_terminal();
+    let streams = Streams { input: Box::new(stdin()), out: &mut stdout(), err: &mut stderr(), is_interactive };
+    run_on(args, around, streams).await.map(ExitCode::from)
+}
+
+/// As [`run`] on other streams; returns the exit code.
+pub async fn run_on(args: CallArgs, around: &Surroundings, streams: Streams<'_>) -> anyhow::Result<u8> {
+    let Streams { input, out, err, is_interactive } = streams;
+    let printer = Printer { out, json: args.json, emit_defaults: args.emit_defaults };
+    let hint: Option<&mut (dyn Write + Send)> = if is_interactive { Some(&mut *err) } else { None };
+    let call = Call { args: &args, around, printer, deadline: Deadline::after(args.timeout) };
+    let Err(failure) = bounded(args.timeout, call.perform(input, hint)).await else { return Ok(0) };
     if args.json {
         writeln!(err, "{}", failure.json())?;
     } else {
@@ -92,119 +105,95 @@ pub async fn run_to(
     Ok(failure.exit_code())
 }
 
-async fn perform(args: &CallArgs, resolve: impl Fn(&str) -> Option<String>, printer: &mut Printer<'_>) -> Result<(), Failure> {
-    let metadata = metadata(&args.headers)?;
-    let channel = connect(&address(&args.server, resolve)?).await?;
-    let mut reflection = Reflection::new(channel.clone());
-    match (args.method.as_str(), &args.data) {
-        ("list", None) => printer.names(&reflection.services().await?),
-        ("list", Some(service)) => {
-            let pool = known(&mut reflection, service).await?;
-            let found = pool.get_service_by_name(service);
-            let found = found.ok_or_else(|| Failure::Usage(format!("{service} is not a service")))?;
-            printer.names(&found.methods().map(|method| format!("{service}/{}", method.name())).collect::<Vec<_>>())
-        }
-        ("describe", None) => Err(Failure::Usage("describe what? Give a service, method, message or enum".to_owned())),
-        ("describe", Some(symbol)) => {
-            let symbol = symbol.replace('/', ".");
-            let pool = known(&mut reflection, &symbol).await?;
-            let (kind, definition) = describe::describe(&pool, &symbol)
-                .ok_or_else(|| Failure::Usage(format!("{symbol} is neither a service, a method, a message nor an enum")))?;
-            printer.definition(&symbol, kind, &definition)
-        }
-        (method, _) => {
-            let method = find(&mut reflection, method).await?;
-            let messages = input::messages(&method, input::text(args.data.as_deref())?.as_deref())?;
-            invoke(channel, &method, messages, metadata, printer).await
-        }
-    }
-}
-
-fn address(server: &str, resolve: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
-    if server.contains("://") {
-        return Ok(server.to_owned());
-    }
-    match (resolve(server), server.rsplit_once(':')) {
-        (Some(url), _) => Ok(url),
-        (None, Some((_, port))) if port.parse::<u16>().is_ok() => Ok(format!("http://{server}")),
-        _ => Err(Failure::Usage(format!(
-            "{server:?} is neither a gRPC service of the mesh that is running (./mesh status), nor HOST:PORT, nor a URL"
-        ))),
-    }
-}
-
-async fn connect(url: &str) -> Result<Channel, Failure> {
-    if !url.starts_with("http://") {
-        return Err(Failure::Usage(format!("{url}: only http:// is spoken here, the mesh has no TLS inside")));
-    }
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| Failure::Usage(format!("{url}: {error}")))?;
-    endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await.map_err(|error| {
-        let cause = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
-        let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
-        Failure::Unreachable(format!("cannot connect to {url}: {cause}. Is it up (./mesh status)?"))
+async fn bounded(limit: Option<Duration>, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let Some(limit) = limit else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let status = Status::deadline_exceeded(format!("no complete answer within {} s", limit.as_secs_f64()));
+        Err(Failure::Answer(Box::new(status), DescriptorPool::new()))
     })
 }
 
-fn metadata(headers: &[String]) -> Result<MetadataMap, Failure> {
-    let mut map = MetadataMap::new();
-    for header in headers {
-        let wrong = |why: &str| Failure::Usage(format!("-H {header:?}: {why}, expected 'key: value'"));
-        let (key, value) = header.split_once(':').ok_or_else(|| wrong("no colon"))?;
-        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
-        if key.ends_with("-bin") {
-            let key = MetadataKey::<Binary>::from_bytes(key.as_bytes()).map_err(|_| wrong("not a metadata key"))?;
-            let bytes = STANDARD.decode(value).map_err(|_| wrong("the value is not base64"))?;
-            map.append_bin(key, MetadataValue::from_bytes(&bytes));
-        } else {
-            let key = MetadataKey::<Ascii>::from_bytes(key.as_bytes()).map_err(|_| wrong("not a metadata key"))?;
-            map.append(key, value.parse().map_err(|_| wrong("not a metadata value"))?);
+/// One run of the command.
+struct Call<'a> {
+    args: &'a CallArgs,
+    around: &'a Surroundings,
+    printer: Printer<'a>,
+    deadline: Deadline,
+}
+
+impl Call<'_> {
+    /// `hint` is where somebody who types is told what to type.
+    async fn perform(mut self, input: Box<dyn Read + Send>, hint: Option<&mut (dyn Write + Send)>) -> Result<(), Failure> {
+        let channel = connect::open(&connect::address(&self.args.server, self.around)?, self.around).await?;
+        let mut reflection = Reflection::new(channel.clone());
+        match (self.args.method.as_str(), self.args.data.as_slice()) {
+            ("list", []) => self.printer.names(&reflection.services().await?),
+            ("list", [service]) => self.list(&mut reflection, service).await,
+            ("describe", [symbol]) => self.describe(&mut reflection, symbol).await,
+            ("list", _) => Err(Failure::Usage("list takes one service at most".to_owned())),
+            ("describe", _) => Err(Failure::Usage("describe what? Give one service, method, message or enum".to_owned())),
+            (name, data) => {
+                let method = method::find(&mut reflection, name).await?;
+                let input = Input::new(&method, data, input).await?;
+                self.invoke(channel, &method, input, hint).await
+            }
         }
     }
-    Ok(map)
-}
 
-async fn known(reflection: &mut Reflection, symbol: &str) -> Result<DescriptorPool, Failure> {
-    if let Some(pool) = reflection.pool(symbol).await? {
-        return Ok(pool);
+    async fn list(&mut self, reflection: &mut Reflection, service: &str) -> Result<(), Failure> {
+        let pool = method::known(reflection, service).await?;
+        let found = pool.get_service_by_name(service);
+        let found = found.ok_or_else(|| Failure::Usage(format!("{service} is not a service")))?;
+        self.printer.names(&found.methods().map(|method| format!("{service}/{}", method.name())).collect::<Vec<_>>())
     }
-    let services = reflection.services().await?.join(", ");
-    Err(Failure::Usage(format!("the server does not know {symbol}; its services are {services}")))
-}
 
-async fn find(reflection: &mut Reflection, name: &str) -> Result<MethodDescriptor, Failure> {
-    let Some((service, _)) = name.rsplit_once(['/', '.']) else {
-        return Err(Failure::Usage(format!("{name:?} is not package.Service/Method, nor list, nor describe")));
-    };
-    let pool = known(reflection, service).await?;
-    describe::find_method(&pool, name).ok_or_else(|| {
-        let methods = pool
-            .get_service_by_name(service)
-            .map(|found| found.methods().map(|method| method.name().to_owned()).collect::<Vec<_>>().join(", "));
-        let methods = methods.unwrap_or_else(|| "none, for it is no service".to_owned());
-        Failure::Usage(format!("{service} has no method {name:?}; its methods are {methods}"))
-    })
-}
-
-/// On the wire all four kinds of method are streams; a unary one is a stream of one.
-async fn invoke(
-    channel: Channel,
-    method: &MethodDescriptor,
-    messages: Vec<DynamicMessage>,
-    metadata: MetadataMap,
-    printer: &mut Printer<'_>,
-) -> Result<(), Failure> {
-    let pool = method.parent_pool().clone();
-    let answer = |status: Status| Failure::Answer(Box::new(status), pool.clone());
-    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-    let path = PathAndQuery::try_from(path).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut request = Request::new(stream::iter(messages));
-    *request.metadata_mut() = metadata;
-    let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    grpc.ready().await.map_err(|error| Failure::Unreachable(format!("the connection broke: {error}")))?;
-    let response = grpc.streaming(request, path, DynamicCodec(method.output())).await.map_err(answer)?;
-    let mut responses = response.into_inner();
-    while let Some(message) = responses.message().await.map_err(answer)? {
-        printer.message(&message)?;
+    async fn describe(&mut self, reflection: &mut Reflection, symbol: &str) -> Result<(), Failure> {
+        let symbol = symbol.replace('/', ".");
+        let pool = method::known(reflection, &symbol).await?;
+        let (kind, definition) = describe::describe(&pool, &symbol)
+            .ok_or_else(|| Failure::Usage(format!("{symbol} is neither a service, a method, a message nor an enum")))?;
+        self.printer.definition(&symbol, kind, &definition)
     }
-    Ok(())
+
+    async fn invoke(
+        &mut self,
+        channel: Channel,
+        method: &MethodDescriptor,
+        input: Input,
+        hint: Option<&mut (dyn Write + Send)>,
+    ) -> Result<(), Failure> {
+        let mut metadata = metadata::read(&self.args.headers)?;
+        if let Some(token) = self.token(&metadata).await? {
+            metadata::authorize(&mut metadata, &token)?;
+        }
+        if let Some(hint) = hint.filter(|_| input.is_typed()) {
+            let name = method.input().full_name().to_owned();
+            let _unseen = writeln!(hint, "type one {name} as JSON a line, Ctrl-D at the end");
+        }
+        invoke::invoke(channel, method, input, (metadata, self.deadline), &mut self.printer).await
+    }
+
+    async fn token(&self, metadata: &MetadataMap) -> Result<Option<String>, Failure> {
+        if (self.args.token.is_some() || self.args.person.is_some()) && metadata.contains_key("authorization") {
+            return Err(Failure::Usage("-H authorization and a token exclude each other".to_owned()));
+        }
+        match self.args.person {
+            Some(person) => login::token(person, self.around, self.deadline).await.map(Some),
+            None => Ok(self.args.token.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_above_nothing() {
+        assert_eq!(seconds("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "0", "-1", "1e300", "NaN", "inf", "5s"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
 }

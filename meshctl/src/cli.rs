@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::backend::BackendArgs;
 use crate::call::CallArgs;
+use crate::certs::CertsArgs;
 use crate::mesh::names;
 use crate::services::SERVICES;
 use crate::settings::Telemetry;
@@ -74,6 +75,8 @@ enum Command {
     Verify(Box<VerifyArgs>),
     /// Call a gRPC method of a service through its reflection
     Call(CallArgs),
+    /// Make certificates for TLS between the services and on the gateway's port
+    Certs(CertsArgs),
     /// Print the URL of the page with the traces, and open it where there is a browser
     Open,
     /// Stop the mesh and wipe its local data

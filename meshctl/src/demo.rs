@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use reqwest::{RequestBuilder, Response};
+use http::{HeaderMap, HeaderValue, Request, header};
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, TRACEPARENT};
 use crate::mesh::Mesh;
 use crate::secrets::Secrets;
 use crate::trace::{Kind, Protocol, SpanFilter, Trace, TraceSource};
+use crate::verify::http::{Answer, Http};
 
 /// How often the trace is looked at, and how long its number of spans must hold still: more than one export interval.
 const POLL: Duration = Duration::from_millis(250);
@@ -23,9 +25,10 @@ const ENDS: [&str; 2] = ["notification", "analytics"];
 pub(crate) async fn order(mesh: &Mesh, secrets: &Secrets) -> Result<Option<Trace>> {
     let step = mesh.progress.step("first order", "logging in");
     let placed = async {
-        let token = log_in(mesh, secrets).await?;
+        let gateway = Gateway::of(mesh)?;
+        let token = gateway.log_in(secrets).await?;
         step.doing("placing the order");
-        let caller = place(mesh, &token).await?;
+        let caller = gateway.place(&token).await?;
         if mesh.settings.telemetry.is_off() {
             return Ok(None);
         }
@@ -44,52 +47,76 @@ pub(crate) async fn order(mesh: &Mesh, secrets: &Secrets) -> Result<Option<Trace
     }
 }
 
-fn api(mesh: &Mesh, path: &str) -> String {
-    format!("{}/api/v1/{path}", mesh.gateway_url())
-}
-
-/// Sends a request of `caller`, and turns an unexpected answer into an error that shows it.
-async fn send(what: &str, caller: &Caller, request: RequestBuilder, accepted: &[u16]) -> Result<Response> {
-    let request = request.header(TRACEPARENT, caller.traceparent());
-    let response = request.timeout(Duration::from_secs(10)).send().await.with_context(|| format!("{what}: the gateway did not answer"))?;
-    let status = response.status().as_u16();
-    if accepted.contains(&status) {
-        return Ok(response);
-    }
-    bail!("{what}: the gateway answered {status}: {}", response.text().await.unwrap_or_default())
-}
-
 /// Makes the demo user, unless there is one.
 pub(crate) async fn register(mesh: &Mesh, secrets: &Secrets) -> Result<()> {
-    let user = json!({ "username": "demo", "email": mesh.settings.demo.email, "password": secrets.demo });
-    let request = mesh.http.post(api(mesh, "auth/register")).json(&user);
-    send("registering the demo user", &Caller::new(), request, &[201, 409]).await.map(drop)
+    Gateway::of(mesh)?.register(secrets).await
 }
 
-async fn log_in(mesh: &Mesh, secrets: &Secrets) -> Result<String> {
-    register(mesh, secrets).await?;
-    let email = &mesh.settings.demo.email;
-    let login = json!({ "email": email, "password": secrets.demo });
-    let request = mesh.http.post(api(mesh, "auth/login")).json(&login);
-    let answer: Value = send("logging in as the demo user", &Caller::new(), request, &[200]).await?.json().await?;
-    let token = answer["access_token"].as_str().context("the answer to the login has no access_token")?;
-    Ok(token.to_owned())
+/// The gateway, as its clients see it.
+struct Gateway<'a> {
+    mesh: &'a Mesh,
+    http: Http,
 }
 
-/// Places the order under a trace of our own: in mode `ebpf` the services never learn an id that OBI chose.
-async fn place(mesh: &Mesh, token: &str) -> Result<Caller> {
-    let request = mesh.http.get(api(mesh, "products?limit=3"));
-    let products: Value = send("listing products", &Caller::new(), request, &[200]).await?.json().await?;
-    let items: Vec<Value> = products["items"]
-        .as_array()
-        .context("the list of products has no items")?
-        .iter()
-        .map(|product| json!({ "product_id": product["product_id"], "quantity": 1 }))
-        .collect();
-    let request = mesh.http.post(api(mesh, "orders")).bearer_auth(token).json(&json!({ "items": items }));
-    let caller = Caller::new();
-    send("placing the order", &caller, request, &[200, 201]).await?;
-    Ok(caller)
+impl<'a> Gateway<'a> {
+    fn of(mesh: &'a Mesh) -> Result<Self> {
+        let agent = HeaderValue::from_static(concat!("throughline-mesh/", env!("CARGO_PKG_VERSION")));
+        let http = Http::new(HeaderMap::from_iter([(header::USER_AGENT, agent)]), mesh.ca().as_deref())?;
+        Ok(Self { mesh, http })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.mesh.gateway_url())
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Request<Bytes>> {
+        let request = Request::post(self.url(path)).header(header::CONTENT_TYPE, "application/json");
+        Ok(request.body(Bytes::from(body.to_string()))?)
+    }
+
+    /// Sends a request of `caller`, and turns an unexpected answer into an error that shows it.
+    async fn send(&self, what: &str, caller: &Caller, request: Request<Bytes>, accepted: &[u16]) -> Result<Answer> {
+        let (mut head, body) = request.into_parts();
+        head.headers.insert(TRACEPARENT, HeaderValue::from_str(&caller.traceparent())?);
+        let answer = self.http.send(head.method, &head.uri.to_string(), head.headers, body).await;
+        let answer = answer.with_context(|| format!("{what}: the gateway did not answer"))?;
+        if accepted.contains(&answer.status.as_u16()) {
+            return Ok(answer);
+        }
+        bail!("{what}: the gateway answered {}: {}", answer.status.as_u16(), answer.text())
+    }
+
+    async fn register(&self, secrets: &Secrets) -> Result<()> {
+        let user = json!({ "username": "demo", "email": self.mesh.settings.demo.email, "password": secrets.demo });
+        let request = self.post("auth/register", &user)?;
+        self.send("registering the demo user", &Caller::new(), request, &[201, 409]).await.map(drop)
+    }
+
+    async fn log_in(&self, secrets: &Secrets) -> Result<String> {
+        self.register(secrets).await?;
+        let login = json!({ "email": self.mesh.settings.demo.email, "password": secrets.demo });
+        let request = self.post("auth/login", &login)?;
+        let answer = self.send("logging in as the demo user", &Caller::new(), request, &[200]).await?.json()?;
+        let token = answer["access_token"].as_str().context("the answer to the login has no access_token")?;
+        Ok(token.to_owned())
+    }
+
+    /// Places the order under a trace of our own: in mode `ebpf` the services never learn an id that OBI chose.
+    async fn place(&self, token: &str) -> Result<Caller> {
+        let request = Request::get(self.url("products?limit=3")).body(Bytes::new())?;
+        let products = self.send("listing products", &Caller::new(), request, &[200]).await?.json()?;
+        let items: Vec<Value> = products["items"]
+            .as_array()
+            .context("the list of products has no items")?
+            .iter()
+            .map(|product| json!({ "product_id": product["product_id"], "quantity": 1 }))
+            .collect();
+        let mut request = self.post("orders", &json!({ "items": items }))?;
+        request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);
+        let caller = Caller::new();
+        self.send("placing the order", &caller, request, &[200, 201]).await?;
+        Ok(caller)
+    }
 }
 
 /// Waits until the entry and both ends of the chain are in the trace, every span has its parent, and it has stopped growing.

@@ -102,6 +102,11 @@ impl Home {
         self.root.join("secrets.json")
     }
 
+    /// Certificates and keys for TLS.
+    pub(crate) fn certs(&self) -> PathBuf {
+        self.root.join("certs")
+    }
+
     /// Held while a command changes what runs.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")

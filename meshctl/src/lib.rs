@@ -9,6 +9,7 @@ pub mod trace;
 pub mod verify;
 
 mod caller;
+mod certs;
 mod control;
 mod demo;
 mod doctor;

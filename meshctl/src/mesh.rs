@@ -11,7 +11,7 @@ use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::settings::{Ports, Settings};
 use crate::state::State;
-use crate::{kafka, obi, postgres, redis};
+use crate::{certs, kafka, obi, postgres, redis};
 
 /// The servers of every mesh, in the order in which they start.
 pub(crate) const INFRASTRUCTURE: [&str; 4] = ["postgres", "redis", "kafka", "backend"];
@@ -35,6 +35,8 @@ pub(crate) struct Mesh {
     pub(crate) progress: Progress,
     /// The telemetry mode that the settings ask for, whatever was chosen for what runs.
     mode: String,
+    /// The same of `tls.mode`.
+    tls: String,
 }
 
 impl Mesh {
@@ -46,18 +48,36 @@ impl Mesh {
         let default = repository.join(".mesh");
         let home = Home::at(home.unwrap_or(&default), &repository)?;
         let state = State::read(&home.state())?;
-        let (ports, mode) = (settings.ports.clone(), settings.telemetry.mode.clone());
+        let (ports, mode, tls) = (settings.ports.clone(), settings.telemetry.mode.clone(), settings.tls.mode.clone());
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let mut mesh = Self { settings, home, ports, http, progress: Progress::new(), mode };
+        let mut mesh = Self { settings, home, ports, http, progress: Progress::new(), mode, tls };
         mesh.hold(&state);
         Ok(mesh)
     }
 
-    /// Takes over the ports of what runs and the telemetry mode that was chosen for it, from a state read under the lock.
+    /// Takes over the ports and `tls.mode` of what runs and the telemetry mode that was chosen for it, from a state read
+    /// under the lock.
     pub(crate) fn hold(&mut self, state: &State) {
         self.ports = holding(&self.settings.ports, state);
         let chosen = state.telemetry.clone().filter(|_| state.any_alive());
         self.settings.telemetry.mode = chosen.unwrap_or_else(|| self.mode.clone());
+        let tls = state.tls.clone().filter(|_| state.any_alive());
+        self.settings.tls.mode = tls.unwrap_or_else(|| self.tls.clone());
+    }
+
+    /// Takes `tls.mode` from the settings again, for a start.
+    pub(crate) fn follow_tls(&mut self) {
+        self.settings.tls.mode.clone_from(&self.tls);
+    }
+
+    /// What the URLs of the gateway and of gRPC servers begin with.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.settings.tls.is_on() { "https" } else { "http" }
+    }
+
+    /// The authority of the mesh's certificates, if it has some in use.
+    pub(crate) fn ca(&self) -> Option<PathBuf> {
+        self.settings.tls.is_on().then(|| self.home.certs().join(certs::CA))
     }
 
     /// URL of the page with the waterfalls and of the query APIs.
@@ -67,7 +87,7 @@ impl Mesh {
 
     /// URL of the gateway.
     pub(crate) fn gateway_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.gateway)
+        format!("{}://127.0.0.1:{}", self.scheme(), self.ports.gateway)
     }
 
     /// How the process called `name` is started.

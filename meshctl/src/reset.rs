@@ -1,4 +1,4 @@
-//! Wiping what a mesh keeps: data, logs, mails, passwords. Jars and class archives stay.
+//! Wiping what a mesh keeps: data, logs, mails, passwords, certificates. Jars and class archives stay.
 
 use std::fs;
 use std::io::{self, BufRead, IsTerminal};
@@ -20,7 +20,7 @@ pub(crate) async fn reset(mesh: &Mesh, yes: bool) -> Result<Option<Vec<PathBuf>>
     down::down(mesh, &state).await?;
     let home = &mesh.home;
     let servers = ["postgres", "redis", "kafka"].map(|name| home.server(name));
-    let paths = [home.logs(), home.mail(), home.secrets(), home.state()].into_iter().chain(servers);
+    let paths = [home.logs(), home.mail(), home.certs(), home.secrets(), home.state()].into_iter().chain(servers);
     let mut removed = Vec::new();
     for path in paths.filter(|path| path.exists()) {
         let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

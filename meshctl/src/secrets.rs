@@ -28,6 +28,9 @@ pub(crate) struct Secrets {
     pub(crate) jwt: String,
     /// Password of the demo user.
     pub(crate) demo: String,
+    /// Password of the demo admin; empty in a file from before there was one.
+    #[serde(default)]
+    pub(crate) demo_admin: String,
 }
 
 impl Secrets {
@@ -41,6 +44,7 @@ impl Secrets {
             analytics: random(),
             jwt: random(),
             demo: random(),
+            demo_admin: random(),
         }
     }
 
@@ -58,10 +62,11 @@ impl Secrets {
 
     /// The secrets at `path`, generated if there are none. The file appears whole or not at all.
     pub(crate) fn read_or_create(path: &Path) -> Result<Self> {
-        if let Some(secrets) = Self::read(path)? {
-            return Ok(secrets);
-        }
-        let secrets = Self::generate();
+        let secrets = match Self::read(path)? {
+            Some(secrets) if secrets.demo_admin.is_empty() => Self { demo_admin: random(), ..secrets },
+            Some(secrets) => return Ok(secrets),
+            None => Self::generate(),
+        };
         let whole = serde_json::to_string_pretty(&secrets)?;
         write_private(path, &whole).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(secrets)
@@ -95,6 +100,11 @@ mod tests {
         let first = Secrets::read_or_create(&path).unwrap();
         let second = Secrets::read_or_create(&path).unwrap();
         assert_eq!((&first.admin, &first.jwt), (&second.admin, &second.jwt));
+        let older = std::fs::read_to_string(&path).unwrap().replace("demo_admin", "unknown_here");
+        std::fs::write(&path, older).unwrap();
+        let third = Secrets::read_or_create(&path).unwrap();
+        assert!(third.admin == first.admin && third.demo_admin.len() > 32 && third.demo_admin != first.demo_admin);
+        assert_eq!(Secrets::read(&path).unwrap().unwrap().demo_admin, third.demo_admin);
         assert_ne!(first.admin, first.demo);
         assert!(first.jwt.len() >= 32 && first.jwt.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::certs;
 use crate::kafka;
 use crate::launch::Launch;
 use crate::mesh::{Mesh, binary};
@@ -83,9 +84,9 @@ impl Service {
     }
 
     /// URL of its gRPC server, if it is one.
-    pub(crate) fn grpc(&self, ports: &Ports) -> Option<String> {
-        let (_, port) = self.port(ports).filter(|_| self.server == Server::Grpc)?;
-        Some(format!("http://127.0.0.1:{port}"))
+    pub(crate) fn grpc(&self, mesh: &Mesh) -> Option<String> {
+        let (_, port) = self.port(&mesh.ports).filter(|_| self.server == Server::Grpc)?;
+        Some(format!("{}://127.0.0.1:{port}", mesh.scheme()))
     }
 
     /// How it is started: its binary beside ours, told everything by its environment.
@@ -113,6 +114,9 @@ impl Service {
         }
         if let Some((_, port)) = self.port(&mesh.ports) {
             set("SERVER__ADDRESS", format!("127.0.0.1:{port}"));
+            for (key, value) in certs::environment(mesh, self.name) {
+                set(key, value);
+            }
         }
         for need in self.needs {
             for (key, value) in self.meet(*need, mesh, secrets) {
@@ -124,12 +128,16 @@ impl Service {
     }
 
     fn meet(&self, need: Need, mesh: &Mesh, secrets: &Secrets) -> Vec<(&'static str, String)> {
-        let upstream = |name: &str| find(name).and_then(|service| service.grpc(&mesh.ports)).unwrap_or_default();
+        let upstream = |name: &str| find(name).and_then(|service| service.grpc(mesh)).unwrap_or_default();
         match need {
             Need::Database => vec![("DATABASE__URL", self.database(mesh, secrets))],
             Need::Redis => vec![("REDIS__URL", redis::url(mesh))],
             Need::Kafka => vec![("KAFKA__BROKERS", kafka::brokers(mesh))],
-            Need::Signing => vec![("JWT__SECRET", secrets.jwt.clone())],
+            Need::Signing => vec![
+                ("JWT__SECRET", secrets.jwt.clone()),
+                ("BOOTSTRAP__EMAIL", mesh.settings.demo.admin_email.clone()),
+                ("BOOTSTRAP__PASSWORD", secrets.demo_admin.clone()),
+            ],
             Need::Auth => vec![("UPSTREAM__AUTH", upstream("auth"))],
             Need::CatalogCache => vec![("UPSTREAM__CATALOG_CACHE", upstream("catalog-cache"))],
             Need::Orders => vec![("UPSTREAM__ORDERS", upstream("orders"))],

@@ -98,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) telemetry: Telemetry,
     /// Threads of the services.
     pub(crate) runtime: Runtime,
+    /// TLS of the services.
+    pub(crate) tls: Tls,
     /// OpenTelemetry eBPF Instrumentation.
     pub(crate) obi: Obi,
     /// The Postgres server.
@@ -164,6 +166,20 @@ pub(crate) struct Runtime {
     pub(crate) model: String,
 }
 
+/// TLS of the services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tls {
+    /// `off`, `tls` or `mtls`.
+    pub(crate) mode: String,
+}
+
+impl Tls {
+    /// Whether anything is encrypted.
+    pub(crate) fn is_on(&self) -> bool {
+        self.mode != "off"
+    }
+}
+
 /// OpenTelemetry eBPF Instrumentation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Obi {
@@ -198,11 +214,13 @@ pub(crate) struct Kafka {
     pub(crate) cache_dir: String,
 }
 
-/// The demo user.
+/// The demo user, and the demo admin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Demo {
-    /// With what it logs in.
+    /// With what the user logs in.
     pub(crate) email: String,
+    /// With what the admin logs in.
+    pub(crate) admin_email: String,
 }
 
 /// One mistake in the settings.

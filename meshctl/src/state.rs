@@ -45,6 +45,9 @@ pub(crate) struct State {
     /// What `up --telemetry` chose, for as long as anything runs.
     #[serde(default)]
     pub(crate) telemetry: Option<String>,
+    /// `tls.mode` of the last start.
+    #[serde(default)]
+    pub(crate) tls: Option<String>,
     /// The OBI whose spans of every service have arrived.
     #[serde(default)]
     pub(crate) seeing: Option<Identity>,

@@ -28,6 +28,9 @@ pub(crate) struct Status {
     /// How the demo user logs in, once the mesh was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) demo: Option<Login>,
+    /// How the demo admin does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) admin: Option<Login>,
     /// The trace of the order that `up` placed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_id: Option<String>,
@@ -100,6 +103,7 @@ pub(crate) async fn status(mesh: &Mesh) -> Result<Status> {
         endpoints: endpoints(mesh, &state, secrets.as_ref()),
         services,
         infrastructure,
+        admin: secrets.clone().map(|secrets| Login { email: mesh.settings.demo.admin_email.clone(), password: secrets.demo_admin }),
         demo: secrets.map(|secrets| Login { email: mesh.settings.demo.email.clone(), password: secrets.demo }),
         trace_id: state.trace_id.clone().filter(|_| state.alive("backend").is_some()),
     })
@@ -122,7 +126,7 @@ async fn process(mesh: &Mesh, state: &State, name: &'static str) -> Process {
             Some(Life::Running) if probe::answers(mesh, name).await => "ready",
             Some(Life::Running) => "unready",
         },
-        grpc: service.and_then(|service| service.grpc(&mesh.ports)),
+        grpc: service.and_then(|service| service.grpc(mesh)),
         admin: service.map(|service| service.admin(&mesh.ports)),
         log: mesh.home.log(name).display().to_string(),
     }

@@ -11,6 +11,7 @@ const TRACEPARENT: &str = "00-$(tr -d - </proc/sys/kernel/random/uuid)-$(cut -c2
 pub(crate) fn whole(mesh: &Mesh, secrets: &Secrets, trace_id: Option<&str>) -> String {
     let (gateway, traces, email) = (mesh.gateway_url(), mesh.traces_url(), &mesh.settings.demo.email);
     let trace = trace_id.map_or("--last".to_owned(), str::to_owned);
+    let trust = mesh.ca().map(|ca| format!("--cacert '{}' ", ca.display())).unwrap_or_default();
     let page = trace_id.map_or(traces.clone(), |id| format!("{traces}/trace/{id}"));
     format!(
         "The mesh is up.
@@ -21,14 +22,15 @@ pub(crate) fn whole(mesh: &Mesh, secrets: &Secrets, trace_id: Option<&str>) -> S
   kafka     {kafka}
   logs      {logs}
   demo user {email}, password {password}
+  admin     {admin}, password {admin_password}
 
 A token in a shell variable:
-  TOKEN=$(curl -s {gateway}/api/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed -n 's/.*\"access_token\" *: *\"\\([^\"]*\\)\".*/\\1/p')
+  TOKEN=$(curl {trust}-s {gateway}/api/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed -n 's/.*\"access_token\" *: *\"\\([^\"]*\\)\".*/\\1/p')
 
 Try:
-  curl -s '{gateway}/api/v1/products?limit=3'
-  curl -si {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\" -H \"traceparent: {TRACEPARENT}\" -H 'content-type: application/json' -d '{{\"items\":[{{\"product_id\":\"{product}\",\"quantity\":1}}]}}'
-  curl -s {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\"
+  curl {trust}-s '{gateway}/api/v1/products?limit=3'
+  curl {trust}-si {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\" -H \"traceparent: {TRACEPARENT}\" -H 'content-type: application/json' -d '{{\"items\":[{{\"product_id\":\"{product}\",\"quantity\":1}}]}}'
+  curl {trust}-s {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\"
 
 Next: ./mesh trace {trace} | ./mesh open | ./mesh logs orders -f | ./mesh status | ./mesh down",
         postgres = postgres::url(mesh, postgres::ADMIN, &secrets.admin),
@@ -36,6 +38,8 @@ Next: ./mesh trace {trace} | ./mesh open | ./mesh logs orders -f | ./mesh status
         kafka = kafka::brokers(mesh),
         logs = mesh.home.logs().display(),
         password = secrets.demo,
+        admin = mesh.settings.demo.admin_email,
+        admin_password = secrets.demo_admin,
         product = db::seed::product_id("COF-001"),
     )
 }

@@ -28,7 +28,10 @@ impl Start<'_> {
     /// Brings up the servers, and unless `infra_only` the services. Every failure is reported, not only the first.
     pub(crate) async fn all(&self, infra_only: bool) -> Result<()> {
         self.preflight(infra_only)?;
-        self.state.change(|state| state.ports = Some(self.mesh.ports.clone()))?;
+        self.state.change(|state| {
+            state.ports = Some(self.mesh.ports.clone());
+            state.tls = Some(self.mesh.settings.tls.mode.clone());
+        })?;
         let stores = async {
             let (postgres, redis, backend) = tokio::join!(self.process("postgres"), self.process("redis"), self.process("backend"));
             all([postgres, redis, backend])

@@ -50,6 +50,8 @@ pub struct Own {
     pub traces: String,
     /// URL of the gateway.
     pub gateway: String,
+    /// The authority that its certificate is from, where it has one.
+    pub ca: Option<PathBuf>,
     /// Email address of the demo user.
     pub email: String,
     /// Their password, once the mesh was started.
@@ -151,7 +153,11 @@ impl Session {
                 ));
             }
         };
-        Shop::open(self.http.bare(), self.args.gateway.as_deref().unwrap_or(&self.own.gateway), login).await
+        match (&self.args.gateway, &self.own.ca) {
+            (Some(gateway), _) => Shop::open(self.http.bare(), gateway, login).await,
+            (None, Some(ca)) => Shop::open(Http::new(HeaderMap::new(), Some(ca))?, &self.own.gateway, login).await,
+            (None, None) => Shop::open(self.http.bare(), &self.own.gateway, login).await,
+        }
     }
 
     async fn explain(&self, id: TraceId, json: bool) -> Result<ExitCode> {

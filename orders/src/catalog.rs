@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chassis::{
-    StartError,
-    grpc::{Channel, channel, within},
-};
+use chassis::{Process, StartError, grpc::Channel};
 use proto::catalog::{BatchGetProductsRequest, Product, product_service_client::ProductServiceClient};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -15,21 +12,26 @@ use crate::{config::UpstreamConfig, error::OrderError, wish::Offer};
 /// A client of one serving runtime.
 #[derive(Clone)]
 pub(crate) struct Catalog {
+    channel: Channel,
     client: ProductServiceClient<Channel>,
     timeout: Duration,
 }
 
 impl Catalog {
-    pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, StartError> {
-        let client = ProductServiceClient::new(channel(&config.catalog_cache)?);
-        Ok(Self { client, timeout: Duration::from_millis(config.timeout_ms) })
+    pub(crate) fn new(config: &UpstreamConfig, process: &Process) -> Result<Self, StartError> {
+        let channel = process.channel(&config.catalog_cache)?;
+        let client = ProductServiceClient::new(channel.clone());
+        Ok(Self { channel, client, timeout: Duration::from_millis(config.timeout_ms) })
     }
 
     /// What the catalogue says of each product; unknown ones are left out.
     pub(crate) async fn offers(&self, products: impl Iterator<Item = Uuid>) -> Result<BTreeMap<Uuid, Offer>, OrderError> {
         let request = BatchGetProductsRequest { product_ids: products.map(|id| id.to_string()).collect() };
-        let mut client = self.client.clone();
-        let answer = within(self.timeout, request, |request| async move { client.batch_get_products(request).await }).await;
+        let call = |request| {
+            let mut client = self.client.clone();
+            async move { client.batch_get_products(request).await }
+        };
+        let answer = self.channel.idempotent(self.timeout, request, call).await;
         answer.map_err(|status| failed(&status))?.products.into_iter().map(offer).collect()
     }
 }

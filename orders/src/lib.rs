@@ -83,7 +83,7 @@ impl App {
             let (config, relay, sales, process) = (config.clone(), relay.clone(), sales.clone(), owner.clone());
             async move {
                 let pool = Pool::new(&config.database, NAME, &process)?;
-                let catalog = Catalog::new(&config.upstream)?;
+                let catalog = Catalog::new(&config.upstream, &process)?;
                 Ok(routes(Counted::new(Orders::new(pool.clone(), catalog, relay), sales), pool))
             }
         };

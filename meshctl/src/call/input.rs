@@ -1,59 +1,101 @@
-//! Reads the messages of a call from JSON.
+//! The messages of a call: from fields, from JSON, or from standard input.
 
-use std::io::{Read as _, stdin};
+use std::io::Read;
 
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
-use serde_json::{Deserializer, Value};
+use serde_json::Value;
+use tokio::sync::mpsc;
 
-use super::failure::Failure;
+use super::{
+    assign,
+    failure::Failure,
+    lines::{self, Documents, Lines},
+};
 
-/// The text of the JSON argument; `-` stands for standard input, read to its end.
-pub(super) fn text(argument: Option<&str>) -> Result<Option<String>, Failure> {
-    match argument {
-        Some("-") => {
-            let mut text = String::new();
-            stdin().read_to_string(&mut text).map_err(|error| Failure::Usage(format!("standard input is not text: {error}")))?;
-            Ok(Some(text))
+/// What is sent.
+pub(super) enum Input {
+    /// All of it is known.
+    Given(Vec<DynamicMessage>),
+    /// It comes line by line.
+    Typed(MessageDescriptor, Lines),
+}
+
+impl Input {
+    /// `data` is what the command line says. A method that takes one message takes one JSON object (none means an empty
+    /// message); one that takes a stream takes an array, or several objects one after the other, or reads them from `source`.
+    ///
+    /// Errors name the field by its path, and what the method takes.
+    pub(super) async fn new(method: &MethodDescriptor, data: &[String], source: Box<dyn Read + Send>) -> Result<Self, Failure> {
+        let (message, is_stream) = (method.input(), method.is_client_streaming());
+        match data {
+            [] if !is_stream => Ok(Self::Given(vec![DynamicMessage::new(message)])),
+            [] => Ok(Self::Typed(message, Lines::of(source)?)),
+            [only] if only == "-" && is_stream => Ok(Self::Typed(message, Lines::of(source)?)),
+            [only] if only == "-" => given(method, &Lines::of(source)?.all().await?),
+            [only] if !assign::is_assignment(only) => given(method, only),
+            assignments => Ok(Self::Given(vec![assign::message(&message, assignments)?])),
         }
-        other => Ok(other.map(str::to_owned)),
+    }
+
+    /// Whether somebody has to type it.
+    pub(super) fn is_typed(&self) -> bool {
+        matches!(self, Self::Typed(..))
+    }
+
+    /// Sends all, as it comes, and then closes. Nothing more is read once nobody receives.
+    pub(super) async fn send(self, receiver: mpsc::Sender<DynamicMessage>) -> Result<(), Failure> {
+        match self {
+            Self::Given(messages) => {
+                for message in messages {
+                    if receiver.send(message).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Self::Typed(descriptor, lines) => send_lines(&descriptor, lines, &receiver).await,
+        }
     }
 }
 
-/// The messages to send. A method that takes one message takes one JSON object (none means an empty message); one that
-/// takes a stream takes an array, or several objects one after the other.
-///
-/// Errors name the field by its path, and what the method takes.
-pub(super) fn messages(method: &MethodDescriptor, text: Option<&str>) -> Result<Vec<DynamicMessage>, Failure> {
-    let streaming = method.is_client_streaming();
-    let values = match text {
-        None if streaming => {
-            return Err(Failure::Usage(format!(
-                "{} takes a stream: give a JSON array of messages, or - to read them from standard input",
-                method.full_name()
-            )));
+async fn send_lines(descriptor: &MessageDescriptor, mut lines: Lines, receiver: &mpsc::Sender<DynamicMessage>) -> Result<(), Failure> {
+    let (mut documents, mut number, mut is_open) = (Documents::default(), 0, true);
+    while is_open {
+        let complete = if let Some(line) = lines.next().await? {
+            number += 1;
+            documents.push(&line)
+        } else {
+            is_open = false;
+            documents.end()
+        };
+        let complete = complete.map_err(|error| Failure::Usage(format!("standard input is not JSON at line {number}: {error}")))?;
+        for value in complete.into_iter().flat_map(elements) {
+            if receiver.send(read(descriptor, value)?).await.is_err() {
+                return Ok(());
+            }
         }
-        None => vec![Value::Object(serde_json::Map::new())],
-        Some(text) => values(text)?,
-    };
-    let values = match <[Value; 1]>::try_from(values) {
-        Ok([Value::Array(elements)]) if streaming => elements,
-        Ok([one]) => vec![one],
-        Err(values) if streaming => values,
-        Err(values) => {
-            let count = values.len();
-            return Err(Failure::Usage(format!("{} takes one JSON object, {count} were given", method.full_name())));
-        }
-    };
-    let input = method.input();
-    values.into_iter().map(|value| message(&input, value)).collect()
+    }
+    Ok(())
 }
 
-fn values(text: &str) -> Result<Vec<Value>, Failure> {
-    let values = Deserializer::from_str(text).into_iter::<Value>();
-    values.collect::<Result<_, _>>().map_err(|error| Failure::Usage(format!("the message is not JSON: {error}")))
+/// The messages of a text.
+fn given(method: &MethodDescriptor, text: &str) -> Result<Input, Failure> {
+    let values = lines::read(text).map_err(|error| Failure::Usage(format!("the message is not JSON, nor FIELD=VALUE: {error}")))?;
+    let values: Vec<Value> = if method.is_client_streaming() { values.into_iter().flat_map(elements).collect() } else { values };
+    if !method.is_client_streaming() && values.len() != 1 {
+        return Err(Failure::Usage(format!("{} takes one JSON object, {} were given", method.full_name(), values.len())));
+    }
+    values.into_iter().map(|value| read(&method.input(), value)).collect::<Result<_, _>>().map(Input::Given)
 }
 
-fn message(descriptor: &MessageDescriptor, value: Value) -> Result<DynamicMessage, Failure> {
+fn elements(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(elements) => elements,
+        one => vec![one],
+    }
+}
+
+fn read(descriptor: &MessageDescriptor, value: Value) -> Result<DynamicMessage, Failure> {
     let mut track = serde_path_to_error::Track::new();
     let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
     DynamicMessage::deserialize(descriptor.clone(), deserializer).map_err(|error| {

@@ -13,8 +13,8 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, call, control, demo, doctor, down, foreground, launch, log_level, logs, obi, output, ports, reset, services, signal, status,
-    summary, up, verify,
+    backend, call, certs, control, demo, doctor, down, foreground, launch, log_level, logs, obi, output, ports, reset, services, signal,
+    status, summary, up, verify,
 };
 
 /// Does what the command line says.
@@ -42,6 +42,7 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Start(names) => start(&mut mesh, &names, json).await?,
         Command::Kill(args) => return signal::send(&mesh, &args.name, &args.signal, json).await,
         Command::Env(args) => environment(&mesh, &args.name, json)?,
+        Command::Certs(args) => certs::run(&mesh, &args, json)?,
         Command::Open => open(&mesh, json)?,
         Command::Reset(args) => return wipe(&mesh, args.yes, json).await,
         Command::Trace(mut args) => {
@@ -51,8 +52,7 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Verify(args) => return verify::run(*args, own(&mesh)?, json).await,
         Command::Call(mut args) => {
             args.json |= json;
-            let resolve = |name: &str| services::find(name)?.grpc(&mesh.ports);
-            return call::run(args, resolve).await;
+            return call::run(args, &call::Surroundings::of(&mesh)?).await;
         }
         Command::Backend(_) => {}
     }
@@ -65,6 +65,7 @@ fn own(mesh: &Mesh) -> Result<verify::Own> {
     Ok(verify::Own {
         traces: mesh.traces_url(),
         gateway: mesh.gateway_url(),
+        ca: mesh.ca(),
         email: mesh.settings.demo.email.clone(),
         password: Secrets::read(&mesh.home.secrets())?.map(|secrets| secrets.demo),
         mode: mesh.settings.telemetry.mode.clone(),
@@ -86,6 +87,7 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
         None
     };
     choose_telemetry(mesh, args).await?;
+    choose_tls(mesh, args, fresh)?;
     state.change(|state| record_choices(state, args, fresh))?;
     let secrets = Secrets::read_or_create(&mesh.home.secrets())?;
     let brought_up = tokio::select! {
@@ -115,6 +117,12 @@ async fn choose_telemetry(mesh: &mut Mesh, args: &UpArgs) -> Result<()> {
         mesh.settings.telemetry.mode.clone_from(mode);
     }
     if mesh.settings.telemetry.is_ebpf() && !args.infra_only { doctor::demand_ebpf(mesh).await } else { Ok(()) }
+}
+
+/// What the settings say now wins over what the mesh was started with.
+fn choose_tls(mesh: &mut Mesh, args: &UpArgs, fresh: bool) -> Result<()> {
+    mesh.follow_tls();
+    if args.infra_only { Ok(()) } else { certs::prepare(mesh, !fresh) }
 }
 
 /// What was asked for holds until nothing runs any more.

@@ -172,9 +172,11 @@ pub(super) fn check(merged: &Table, mistakes: &mut Vec<Mistake>) {
         ("log", "level", "trace, debug, info, warn, error, or a filter such as info,orders=debug", is_filled),
         ("telemetry", "mode", "sdk, ebpf or off", is_mode),
         ("runtime", "model", "auto, shared or thread-per-connection", is_model),
+        ("tls", "mode", "off, tls or mtls", is_tls),
         ("obi", "image", "the name of an image", is_filled),
         ("redis", "maxmemory", "a number with kb, mb or gb, such as 256mb", is_size),
         ("demo", "email", "an address with an @", is_email),
+        ("demo", "admin_email", "an address with an @", is_email),
     ] {
         let value = merged.get(section).and_then(|table| table.get(key)).and_then(Value::as_str);
         if let Some(value) = value.filter(|value| !right(value)) {
@@ -206,6 +208,10 @@ fn is_mode(value: &str) -> bool {
 
 fn is_model(value: &str) -> bool {
     matches!(value, "auto" | "shared" | "thread-per-connection")
+}
+
+fn is_tls(value: &str) -> bool {
+    matches!(value, "off" | "tls" | "mtls")
 }
 
 fn is_filled(value: &str) -> bool {

@@ -1,9 +1,12 @@
 //! `mesh call` against a server that is known by its reflection only.
 
-use std::{future::pending, net::SocketAddr};
+mod shop;
+mod typing;
+
+use std::{collections::BTreeMap, future::pending, io::Read, net::SocketAddr, thread};
 
 use clap::Parser;
-use meshctl::call::{CallArgs, run_to};
+use meshctl::call::{CallArgs, Credentials, Person, Streams, Surroundings, run_on};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tonic::transport::{Server, server::TcpIncoming};
@@ -37,11 +40,27 @@ async fn server() -> SocketAddr {
     address
 }
 
+/// A mesh whose services are all this server; its demo user knows the password, and its admin has forgotten it.
+fn around(server: SocketAddr) -> Surroundings {
+    let services = ["health", "auth"].map(|name| (name.to_owned(), format!("http://{server}")));
+    let login = |password: &str| Credentials { email: "ada@example.org".to_owned(), password: password.to_owned() };
+    let people = BTreeMap::from([(Person::Demo, login(shop::PASSWORD)), (Person::Admin, login("forgotten"))]);
+    Surroundings { services: BTreeMap::from(services), people, certs: None }
+}
+
+fn args(line: &[&str]) -> CallArgs {
+    Line::parse_from(["call", "health"].iter().chain(line)).args
+}
+
 async fn call(server: SocketAddr, line: &[&str]) -> Outcome {
-    let args = Line::parse_from(["call", "health"].iter().chain(line)).args;
-    let resolve = |name: &str| (name == "health").then(|| format!("http://{server}"));
+    fed(server, line, "").await
+}
+
+/// A call that reads `input`.
+async fn fed(server: SocketAddr, line: &[&str], input: &'static str) -> Outcome {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = run_to(args, resolve, &mut out, &mut err).await.unwrap();
+    let streams = Streams { input: Box::new(input.as_bytes()), out: &mut out, err: &mut err, is_interactive: false };
+    let code = run_on(args(line), &around(server), streams).await.unwrap();
     Outcome { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
@@ -50,6 +69,7 @@ fn value(text: &str) -> Value {
 }
 
 const CHECK: &str = "grpc.health.v1.Health/Check";
+const REFLECT: &str = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 #[tokio::test]
 async fn a_unary_call() {
@@ -80,14 +100,118 @@ async fn streams_in_both_directions() {
     assert_eq!((watch.code, watch.out.as_str()), (1, "{\"status\":\"SERVING\"}\n"));
     assert_eq!(value(&watch.err)["error"]["status"], "DEADLINE_EXCEEDED");
 
-    let method = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-    let asked = call(server, &[method, r#"[{"listServices":""},{"fileContainingSymbol":"grpc.health.v1.Health"}]"#, "--json"]).await;
+    let asked = call(server, &[REFLECT, r#"[{"listServices":""},{"fileContainingSymbol":"grpc.health.v1.Health"}]"#, "--json"]).await;
     assert_eq!(asked.code, 0, "{}", asked.err);
     let answers: Vec<_> = asked.out.lines().map(value).collect();
     assert_eq!(answers.len(), 2);
     assert!(answers[1]["fileDescriptorResponse"]["fileDescriptorProto"][0].is_string());
-    let nothing = call(server, &[method]).await;
-    assert!(nothing.code == 2 && nothing.err.contains("takes a stream"), "{}", nothing.err);
+}
+
+#[tokio::test]
+async fn a_stream_is_read_from_standard_input_in_whatever_way_its_objects_are_written() {
+    let server = server().await;
+    for (line, input, answers) in [
+        (&[REFLECT, "--json"][..], "{\"listServices\": \"\"}\n\n{\"listServices\": \"\"}\n", 2),
+        (&[REFLECT, "-", "--json"], "[{\"listServices\": \"\"},\n {\"listServices\":\n \"\"}] {\"listServices\": \"\"}", 3),
+        (&[REFLECT, "list_services=", "--json"], "nobody reads this", 1),
+        (&[REFLECT, "--json"], "", 0),
+    ] {
+        let done = fed(server, line, input).await;
+        assert_eq!((done.code, done.out.lines().count()), (0, answers), "{input:?}: {}", done.err);
+    }
+    let wrong = fed(server, &[REFLECT], "{\"listServices\": \"\"}\n{\"listService\": \"\"}\n").await;
+    assert!(wrong.code == 2 && wrong.err.contains("listService"), "{}", wrong.err);
+    let broken = fed(server, &[REFLECT], "{\"listServices\": \"\"}\njoin\n").await;
+    assert!(broken.code == 2 && broken.err.contains("not JSON at line 2"), "{}", broken.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_line_is_sent_as_it_is_typed_and_the_end_of_input_ends_the_stream() {
+    let (server, handle) = (server().await, tokio::runtime::Handle::current());
+    let ((typist, keyboard), (answers, mut screen)) = (typing::Keyboard::new(), typing::Screen::new());
+    let mut hints = Vec::new();
+    let done = thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            let streams = Streams { input: Box::new(keyboard), out: &mut screen, err: &mut hints, is_interactive: true };
+            handle.block_on(run_on(args(&[REFLECT, "--json"]), &around(server), streams)).unwrap()
+        });
+        for _ in 0..3 {
+            typist.send("{\"listServices\": \"\"}\n".to_owned()).unwrap();
+            assert!(typing::next(&answers).contains("grpc.health.v1.Health"));
+        }
+        drop(typist);
+        call.join().unwrap()
+    });
+    assert_eq!((done, answers.try_recv().ok()), (0, None));
+    assert!(String::from_utf8(hints).unwrap().contains("ServerReflectionRequest as JSON a line"));
+}
+
+#[tokio::test]
+async fn a_call_that_has_its_answer_does_not_wait_for_more_input() {
+    struct Silence;
+    impl Read for Silence {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            thread::park();
+            Ok(0)
+        }
+    }
+    let server = server().await;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let streams = Streams { input: Box::new(Silence), out: &mut out, err: &mut err, is_interactive: false };
+    let done = run_on(args(&[REFLECT, "--timeout", "0.2"]), &around(server), streams).await.unwrap();
+    assert!(done == 1 && String::from_utf8(err).unwrap().starts_with("DEADLINE_EXCEEDED (4): "));
+}
+
+#[tokio::test]
+async fn a_method_is_found_by_its_short_name_and_fields_are_given_one_by_one() {
+    let server = shop::server().await;
+    for name in ["login", "Login", "AuthService/Login", "auth-service/login", "throughline.auth.v1.AuthService.Login"] {
+        let done = call(server, &[name, "email=ada@example.org", &format!("password={}", shop::PASSWORD)]).await;
+        assert_eq!((done.code, value(&done.out)["accessToken"].as_str()), (0, Some("the.right.token")), "{name}: {}", done.err);
+    }
+    let refused = call(server, &["login", "password=x", "--json"]).await;
+    let error = &value(&refused.err)["error"];
+    assert_eq!(
+        (refused.code, &error["status"], &error["details"][0]["reason"]),
+        (1, &json!("UNAUTHENTICATED"), &json!("WRONG_CREDENTIALS"))
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_sent_along() {
+    let server = shop::server().await;
+    let right = [&["--as", "demo"][..], &["--token", "the.right.token"], &["-H", "authorization: Bearer the.right.token"]];
+    for who in right {
+        let done = call(server, &[&["get-session", "session_id=5"], who].concat()).await;
+        assert_eq!((done.code, &value(&done.out)["session"]["sessionId"]), (0, &json!("5")), "{who:?}: {}", done.err);
+    }
+    let nobody = call(server, &["get-session", "--token", "another"]).await;
+    assert!(nobody.code == 1 && nobody.err.starts_with("UNAUTHENTICATED (16): who are you?"), "{}", nobody.err);
+    let forgetful = call(server, &["get-session", "--as", "admin"]).await;
+    assert!(forgetful.code == 1 && forgetful.err.starts_with("UNAUTHENTICATED (16): --as admin: wrong"), "{}", forgetful.err);
+    let both = call(server, &["get-session", "--token", "a", "-H", "Authorization: Bearer b"]).await;
+    assert!(both.code == 2 && both.err.contains("exclude each other"), "{}", both.err);
+    assert!(Line::try_parse_from(["call", "auth", "get-session", "--as", "demo", "--token", "a"]).is_err());
+
+    let mut err = Vec::new();
+    let unstarted = Surroundings { people: BTreeMap::new(), ..around(server) };
+    let streams = Streams { input: Box::new(std::io::empty()), out: &mut Vec::new(), err: &mut err, is_interactive: false };
+    assert_eq!(run_on(args(&["get-session", "--as", "demo"]), &unstarted, streams).await.unwrap(), 2);
+    assert!(String::from_utf8(err).unwrap().contains("--as demo: this mesh was never started"));
+}
+
+#[tokio::test]
+async fn the_server_is_told_of_the_deadline() {
+    let server = shop::server().await;
+    let told = async |more: &[&str]| {
+        let done = call(server, &[&["get-session", "--token", "the.right.token", "--emit-defaults"], more].concat()).await;
+        value(&done.out)["session"]["userId"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(told(&[]).await, "");
+    assert!(!told(&["--timeout", "5"]).await.is_empty());
+    assert_eq!(told(&["--timeout", "5", "-H", "grpc-timeout: 3S"]).await, "3S");
+    let late = call(server, &["logout", "--timeout", "0.1"]).await;
+    assert!(late.code == 1 && late.err.starts_with("DEADLINE_EXCEEDED (4): "), "{}", late.err);
 }
 
 #[tokio::test]
@@ -116,8 +240,26 @@ async fn mistakes_name_what_is_wrong_and_what_exists() {
         (&[CHECK, "{} {}"], &["one JSON object, 2 were given"]),
         (&[CHECK, "-H", "no-colon"], &["no-colon", "key: value"]),
         (&["Check"], &["package.Service/Method"]),
+        (&["Health/Check"], &["Health", "grpc.health.v1.Health"]),
+        (&[CHECK, "servcie=orders"], &["servcie", "service"]),
+        (&[CHECK, "service=orders", "{}"], &["\"{}\" is not FIELD=VALUE"]),
+        (&[CHECK, "orders"], &["not JSON, nor FIELD=VALUE"]),
+        (&["list", "a", "b"], &["one service"]),
+        (&["describe"], &["describe what?"]),
     ] {
         let done = call(server, line).await;
+        assert_eq!((done.code, done.out.as_str()), (2, ""), "{line:?}");
+        assert!(words.iter().all(|word| done.err.contains(word)), "{line:?}: {}", done.err);
+    }
+    let shop = shop::server().await;
+    for (line, words) in [
+        (&["logn"][..], &["\"logn\"", "AuthService/Login", "SessionService/GetSession"][..]),
+        (&["SessionService/Login"], &["SessionService/Login", "SessionService/DeleteSession"]),
+        (&["UserService/Login"], &["UserService", "throughline.auth.v1.SessionService"]),
+        (&["throughline.auth.v1.LoginRequest/login"], &["no service"]),
+        (&["stream-events", "event_types.x=y", "kinds=a"], &["event_types", "kinds"]),
+    ] {
+        let done = call(shop, line).await;
         assert_eq!((done.code, done.out.as_str()), (2, ""), "{line:?}");
         assert!(words.iter().all(|word| done.err.contains(word)), "{line:?}: {}", done.err);
     }
@@ -143,6 +285,7 @@ async fn servers_that_do_not_answer_are_told_apart() {
 
     let args = Line::parse_from(["call", "nowhere", "list"]).args;
     let mut err = Vec::new();
-    assert_eq!(run_to(args, |_| None, &mut Vec::new(), &mut err).await.unwrap(), 2);
+    let streams = Streams { input: Box::new(std::io::empty()), out: &mut Vec::new(), err: &mut err, is_interactive: false };
+    assert_eq!(run_on(args, &Surroundings::default(), streams).await.unwrap(), 2);
     assert!(String::from_utf8(err).unwrap().contains("\"nowhere\" is neither"));
 }

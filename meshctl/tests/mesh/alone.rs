@@ -58,8 +58,15 @@ async fn every_grpc_service_can_be_called_through_reflection() {
     let mesh = Mesh::start(&[]);
     for (service, grpc) in [
         ("auth", "throughline.auth.v1.AuthService"),
+        ("auth", "throughline.auth.v1.UserService"),
+        ("auth", "throughline.auth.v1.SessionService"),
         ("catalog-cache", "throughline.catalog.v1.ProductService"),
+        ("catalog-cache", "throughline.catalog.v1.PostService"),
+        ("catalog-cache", "throughline.catalog.v1.RateLimitService"),
+        ("catalog-cache", "throughline.catalog.v1.LeaderboardService"),
         ("orders", "throughline.orders.v1.OrderService"),
+        ("orders", "throughline.orders.v1.CustomerService"),
+        ("orders", "throughline.orders.v1.StockService"),
     ] {
         let listed = mesh.meshctl(&["call", service, "list"]);
         assert!(listed.contains(grpc) && listed.contains("grpc.health.v1.Health"), "{listed}");

@@ -50,6 +50,17 @@ async fn the_commands_of_the_readme_work() {
 }
 
 #[tokio::test]
+async fn the_commands_of_the_page_about_http_work() {
+    let mesh = Mesh::start(&[]);
+    let token = mesh.token().await;
+    let commands = commands(include_str!("../../../docs/http.md"));
+    assert_eq!(commands.len(), 11, "{commands:#?}");
+    for line in &commands {
+        fine(line, &bash(&mesh, &token, line));
+    }
+}
+
+#[tokio::test]
 async fn the_commands_of_the_guide_to_verify_work() {
     let mesh = Mesh::start(&[]);
     let commands = commands(include_str!("../../../docs/verify.md"));

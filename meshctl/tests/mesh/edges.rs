@@ -29,8 +29,8 @@ fn kafka(service: &str, operation: &str, topic: &str) -> SpanFilter {
 const VALIDATE: &str = "throughline.auth.v1.AuthService/ValidateToken";
 const PLACE: &str = "throughline.orders.v1.OrderService/PlaceOrder";
 const PRODUCTS: &str = "throughline.catalog.v1.ProductService/BatchGetProducts";
-const PLACE_SQL: &str = "SELECT orders.stock UPDATE orders.stock INSERT orders.customers INSERT orders.orders \
-    INSERT orders.order_items INSERT orders.outbox";
+const PLACE_SQL: &str = "SELECT orders.stock UPDATE orders.stock INSERT orders.customers SELECT orders.customers \
+    INSERT orders.orders INSERT orders.order_items INSERT orders.outbox";
 
 /// Paths of direct parent → child edges that the trace of an order has.
 pub(crate) fn order_paths() -> Vec<Vec<SpanFilter>> {

@@ -9,6 +9,8 @@ mod crash;
 mod documents;
 mod edges;
 mod exposition;
+#[cfg(feature = "full")]
+mod fuzz;
 mod input;
 mod lifecycle;
 mod load;
@@ -21,6 +23,7 @@ mod protocols;
 mod running;
 #[cfg(feature = "full")]
 mod soak;
+mod surface;
 #[cfg(feature = "full")]
 mod threads;
 mod truth;

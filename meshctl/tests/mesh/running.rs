@@ -78,6 +78,12 @@ impl Mesh {
         (text("email"), text("password"))
     }
 
+    /// E-mail address and password of the demo admin.
+    pub(crate) fn admin(&self) -> (String, String) {
+        let text = |key: &str| self.status["admin"][key].as_str().unwrap().to_owned();
+        (text("email"), text("password"))
+    }
+
     /// An access token of the demo user.
     pub(crate) async fn token(&self) -> String {
         let (email, password) = self.demo();
