@@ -35,6 +35,8 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long a caller may take to hang up after it was told to.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// How long a caller who was let in before a stop may take to begin: its first request may be on its way.
+const LAST_WORD: Duration = Duration::from_millis(250);
 /// What a connection is told for which there is no thread.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
     connection: close\r\n\r\n\
@@ -140,10 +142,8 @@ where
                 async move {
                     let peer = stream.peer_addr().ok();
                     let opened = tokio::select! {
-                        // who has said something already is served
-                        biased;
                         opened = door.open(stream) => opened,
-                        () = stop.cancelled() => return Ok(()),
+                        () = hung_up(&stop) => return Ok(()),
                     };
                     let served = match opened {
                         Ok((stream, protocol)) => {
@@ -157,6 +157,12 @@ where
             }))
         }
     })
+}
+
+/// Completes when a connection on which nothing has been said need not be waited for any more.
+async fn hung_up(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_WORD).await;
 }
 
 /// Serves connections one after the other, on this thread alone, over HTTP/1.1.

@@ -39,6 +39,9 @@ pub(crate) const AUTH: &str = "auth";
 pub(crate) const CATALOG_CACHE: &str = "catalog-cache";
 pub(crate) const ORDERS: &str = "orders";
 
+/// Of an answer: 500 products with the longest descriptions.
+const MOST_BYTES: usize = 16 << 20;
+
 /// One serving thread's connections.
 pub(crate) struct Clients {
     auth: AuthServiceClient<Channel>,
@@ -65,7 +68,7 @@ impl Clients {
             auth: AuthServiceClient::new(auth.clone()),
             users: UserServiceClient::new(auth.clone()),
             sessions: SessionServiceClient::new(auth),
-            products: ProductServiceClient::new(catalog.clone()),
+            products: ProductServiceClient::new(catalog.clone()).max_decoding_message_size(MOST_BYTES),
             posts: PostServiceClient::new(catalog.clone()),
             rate_limits: RateLimitServiceClient::new(catalog.clone()),
             leaderboard: LeaderboardServiceClient::new(catalog),

@@ -140,15 +140,18 @@ async fn calls_survive_a_rolling_stop() {
     }
 }
 
-/// A client that does what clients do: asks again, on a new connection, where one ended under it.
+/// A client that does what clients do: asks again after a while, on a new connection, where one ended under it.
 async fn get(client: &Client, new: impl Fn() -> Client, url: &str) -> StatusCode {
     if let Ok(response) = client.get(url).send().await {
         return response.status();
     }
-    match new().get(url).send().await {
-        Ok(response) => response.status(),
-        Err(_) => new().get(url).send().await.unwrap().status(),
+    for pause in [0, 50, 200] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if let Ok(response) = new().get(url).send().await {
+            return response.status();
+        }
     }
+    new().get(url).send().await.unwrap().status()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

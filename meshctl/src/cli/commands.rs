@@ -86,8 +86,7 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
         mesh.hold(&state.get());
         None
     };
-    choose_telemetry(mesh, args).await?;
-    choose_tls(mesh, args, fresh)?;
+    choose_modes(mesh, args, fresh).await?;
     state.change(|state| record_choices(state, args, fresh))?;
     let secrets = Secrets::read_or_create(&mesh.home.secrets())?;
     let brought_up = tokio::select! {
@@ -111,18 +110,18 @@ async fn start_mesh(mesh: &mut Mesh, args: &UpArgs, global: &Global) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// `--telemetry` wins over what was chosen before and over the settings. Fails where OBI is asked for and cannot run.
-async fn choose_telemetry(mesh: &mut Mesh, args: &UpArgs) -> Result<()> {
+/// `--telemetry` wins over what was chosen before and over the settings; about TLS the settings say what holds now. Fails
+/// where what is asked for cannot be: TLS that OBI could not look into, or an OBI that cannot run.
+async fn choose_modes(mesh: &mut Mesh, args: &UpArgs, fresh: bool) -> Result<()> {
     if let Some(mode) = &args.telemetry {
         mesh.settings.telemetry.mode.clone_from(mode);
     }
-    if mesh.settings.telemetry.is_ebpf() && !args.infra_only { doctor::demand_ebpf(mesh).await } else { Ok(()) }
-}
-
-/// What the settings say now wins over what the mesh was started with.
-fn choose_tls(mesh: &mut Mesh, args: &UpArgs, fresh: bool) -> Result<()> {
     mesh.follow_tls();
-    if args.infra_only { Ok(()) } else { certs::prepare(mesh, !fresh) }
+    if args.infra_only {
+        return Ok(());
+    }
+    certs::prepare(mesh, !fresh)?;
+    if mesh.settings.telemetry.is_ebpf() { doctor::demand_ebpf(mesh).await } else { Ok(()) }
 }
 
 /// What was asked for holds until nothing runs any more.

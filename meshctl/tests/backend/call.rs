@@ -147,19 +147,26 @@ async fn each_line_is_sent_as_it_is_typed_and_the_end_of_input_ends_the_stream()
 }
 
 #[tokio::test]
-async fn a_call_that_has_its_answer_does_not_wait_for_more_input() {
-    struct Silence;
+async fn a_call_that_is_over_does_not_wait_for_more_input() {
+    /// One line, and then nothing for ever.
+    struct Silence(&'static [u8]);
     impl Read for Silence {
-        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-            thread::park();
-            Ok(0)
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            while self.0.is_empty() {
+                thread::park();
+            }
+            self.0.read(buffer)
         }
     }
     let server = server().await;
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let streams = Streams { input: Box::new(Silence), out: &mut out, err: &mut err, is_interactive: false };
-    let done = run_on(args(&[REFLECT, "--timeout", "0.2"]), &around(server), streams).await.unwrap();
-    assert!(done == 1 && String::from_utf8(err).unwrap().starts_with("DEADLINE_EXCEEDED (4): "));
+    for (typed, code) in [("{\"fileContainingSymbol\": \"shop.Order\"}\n", "NOT_FOUND (5): "), ("", "DEADLINE_EXCEEDED (4): ")] {
+        let mut err = Vec::new();
+        let input = Box::new(Silence(typed.as_bytes()));
+        let streams = Streams { input, out: &mut Vec::new(), err: &mut err, is_interactive: false };
+        let done = run_on(args(&[REFLECT, "--timeout", "1.5"]), &around(server), streams).await.unwrap();
+        let told = String::from_utf8(err).unwrap();
+        assert!(done == 1 && told.starts_with(code), "{told}");
+    }
 }
 
 #[tokio::test]

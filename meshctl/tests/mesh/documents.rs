@@ -27,7 +27,7 @@ fn fine(line: &str, output: &Output) {
 }
 
 /// Commands of all `sh` blocks, continued lines joined, comments taken off.
-fn commands(markdown: &str) -> Vec<String> {
+pub(crate) fn commands(markdown: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let blocks = markdown.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     for line in blocks.flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>()) {

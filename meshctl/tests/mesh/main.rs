@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod alone;
+mod conformance;
 mod conventions;
 mod crash;
 mod documents;
 mod edges;
+mod encrypted;
 mod exposition;
 #[cfg(feature = "full")]
 mod fuzz;

@@ -66,18 +66,17 @@ async fn tokens(world: &World) {
 
 async fn accounts(world: &World, ada: &Person) {
     let (mut users, admin) = (world.users(), &world.admin);
-    let wish = |name: &str| CreateUsersRequest { username: name.into(), email: email(name), password: PASSWORD.into(), role: String::new() };
+    let wish =
+        |name: &str| CreateUsersRequest { username: name.into(), email: email(name), password: PASSWORD.into(), role: String::new() };
     let made = users.create_users(admin.sends(vec![wish("bob"), wish("ada"), wish("eve")])).await.unwrap().into_inner().results;
-    let [Some(Made::User(bob)), Some(Made::Failure(taken)), Some(Made::User(eve))] =
-        made.into_iter().map(|made| made.result).collect::<Vec<_>>().try_into().unwrap()
-    else {
-        panic!("two new names and one that is taken")
-    };
+    let made: [Option<Made>; 3] = made.into_iter().map(|made| made.result).collect::<Vec<_>>().try_into().unwrap();
+    let [Some(Made::User(bob)), Some(Made::Failure(taken)), Some(Made::User(eve))] = made else { panic!("two new names, one taken") };
     assert_eq!((taken.code, taken.field_violations[0].field.as_str()), (i32::from(Code::AlreadyExists), "username"));
 
     let seen = users.get_user(ada.asks(GetUserRequest { user_id: bob.user_id.clone() })).await.unwrap().into_inner().user.unwrap();
     assert_eq!((seen.username.as_str(), seen.email.as_str()), ("bob", ""), "an address is its user's own");
-    let change = UpdateUserRequest { user_id: bob.user_id.clone(), email: Some("robert@example.org".into()), ..UpdateUserRequest::default() };
+    let change =
+        UpdateUserRequest { user_id: bob.user_id.clone(), email: Some("robert@example.org".into()), ..UpdateUserRequest::default() };
     let changed = users.update_user(admin.asks(change)).await.unwrap().into_inner().user.unwrap();
     assert_eq!((changed.email.as_str(), changed.username.as_str(), changed.version), ("robert@example.org", "bob", 2));
 

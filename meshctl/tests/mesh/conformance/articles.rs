@@ -7,12 +7,12 @@ use tonic::Code;
 
 use super::world::{Person, World};
 
-pub(super) fn actor(person: &Person, role: &str) -> Option<Actor> {
-    Some(Actor { user_id: person.user_id.clone(), username: person.username.clone(), role: role.into() })
+pub(super) fn actor(person: &Person, role: &str) -> Actor {
+    Actor { user_id: person.user_id.clone(), username: person.username.clone(), role: role.into() }
 }
 
 pub(super) async fn write(world: &World, title: &str) -> Post {
-    let wish = CreatePostRequest { actor: actor(&world.demo, "user"), title: title.into(), body: "Smoky.".into() };
+    let wish = CreatePostRequest { actor: Some(actor(&world.demo, "user")), title: title.into(), body: "Smoky.".into() };
     world.posts().create_post(wish).await.unwrap().into_inner().post.unwrap()
 }
 
@@ -26,10 +26,11 @@ pub(super) async fn succeed(world: &World) {
     let before = posts.list_posts(ListPostsRequest { page_token: newest.next_page_token, ..wish }).await.unwrap().into_inner();
     assert_eq!((&before.posts[..], before.next_page_token.as_str()), (&[first.clone()][..], ""));
 
-    let comment = CreateCommentRequest { actor: actor(&world.admin, "admin"), post_id: first.post_id.clone(), body: "Indeed.".into() };
+    let comment =
+        CreateCommentRequest { actor: Some(actor(&world.admin, "admin")), post_id: first.post_id.clone(), body: "Indeed.".into() };
     let comment = posts.create_comment(comment).await.unwrap().into_inner().comment.unwrap();
     let change = UpdatePostRequest {
-        actor: actor(&world.demo, "user"),
+        actor: Some(actor(&world.demo, "user")),
         post_id: first.post_id.clone(),
         title: first.title.clone(),
         body: "Very smoky.".into(),
@@ -40,7 +41,7 @@ pub(super) async fn succeed(world: &World) {
     let read = posts.get_post(wish.clone()).await.unwrap().into_inner();
     assert_eq!((read.post, read.comments), (Some(changed), vec![comment]));
 
-    let end = DeletePostRequest { actor: actor(&world.admin, "admin"), post_id: first.post_id, version: Some(2) };
+    let end = DeletePostRequest { actor: Some(actor(&world.admin, "admin")), post_id: first.post_id, version: Some(2) };
     posts.delete_post(end).await.unwrap();
     assert_eq!(posts.get_post(wish).await.unwrap_err().code(), Code::NotFound);
 }

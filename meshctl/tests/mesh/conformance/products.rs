@@ -48,7 +48,8 @@ async fn reading(world: &World, product: &Product) {
     assert_eq!((&batch.products[..], &batch.unknown_product_ids[..]), (&[product.clone()][..], &[unknown][..]));
 
     let sort = ProductSort::PriceDesc.into();
-    let mut wish = ListProductsRequest { page_size: 7, category: "tea".into(), min_price: "1.00".into(), sort, ..ListProductsRequest::default() };
+    let mut wish =
+        ListProductsRequest { page_size: 7, category: "tea".into(), min_price: "1.00".into(), sort, ..ListProductsRequest::default() };
     let mut listed = Vec::new();
     loop {
         let page = products.list_products(wish.clone()).await.unwrap().into_inner();
@@ -62,7 +63,7 @@ async fn reading(world: &World, product: &Product) {
     assert!(listed.contains(product) && listed.iter().all(|it| it.category == "tea"));
     assert!(listed.is_sorted_by_key(|it| std::cmp::Reverse(cents(it))));
 
-    let hits = products.search_products(SearchProductsRequest { query: "smoke".into(), limit: 5 }).await.unwrap();
+    let hits = products.search_products(SearchProductsRequest { query: "smoky -green".into(), limit: 5 }).await.unwrap();
     assert_eq!(all(hits.into_inner()).await[0].product.as_ref(), Some(product));
 }
 

@@ -3,21 +3,21 @@
 use proto::{
     catalog::Product,
     orders::{
-        CancelOrderRequest, CreateCustomerRequest, Customer, GetCustomerRequest, GetOrderRequest, GetOrderStatsRequest, GetStockRequest, Item,
-        ListCustomersRequest, ListOrdersRequest, Order, OrderStatus, PlaceOrderRequest, SetStockRequest, UpdateOrderStatusRequest,
+        CancelOrderRequest, CreateCustomerRequest, Customer, GetCustomerRequest, GetOrderRequest, GetOrderStatsRequest, GetStockRequest,
+        Item, ListCustomersRequest, ListOrdersRequest, Order, OrderStatus, PlaceOrderRequest, SetStockRequest, UpdateOrderStatusRequest,
     },
 };
 
 use super::world::{Person, World, email};
 
-pub(super) fn customer(person: &Person) -> Option<Customer> {
+fn customer(person: &Person) -> Customer {
     let username = person.username.clone();
-    Some(Customer { user_id: person.user_id.clone(), email: email(&username), username })
+    Customer { user_id: person.user_id.clone(), email: email(&username), username }
 }
 
 pub(super) fn basket(person: &Person, product: &Product, quantity: u32) -> PlaceOrderRequest {
     let items = vec![Item { product_id: product.product_id.clone(), quantity }];
-    PlaceOrderRequest { customer: customer(person), items, idempotency_key: String::new() }
+    PlaceOrderRequest { customer: Some(customer(person)), items, idempotency_key: String::new() }
 }
 
 pub(super) async fn place(world: &World, product: &Product, quantity: u32) -> Order {

@@ -37,12 +37,7 @@ impl Verdicts {
     }
 
     /// The end of a stream.
-    pub(super) async fn expect_end<T>(
-        &mut self,
-        what: &str,
-        due: (Code, Says),
-        result: Result<Response<tonic::Streaming<T>>, Status>,
-    ) {
+    pub(super) async fn expect_end<T>(&mut self, what: &str, due: (Code, Says), result: Result<Response<tonic::Streaming<T>>, Status>) {
         let end = match result {
             Err(status) => Err(status),
             Ok(stream) => {

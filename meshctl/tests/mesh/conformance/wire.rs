@@ -9,12 +9,10 @@ use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 use tonic::{Code, Status};
 
 use super::world::PATIENCE;
-use crate::running::Mesh;
 
-/// Calls a method with one message, on a connection of its own, and waits for the end of the answer. What was answered is not
+/// Calls a method of the server at `url` with one message, on a connection of its own, and waits for the end of the answer. What was answered is not
 /// looked at.
-pub(super) async fn call(mesh: &Mesh, service: &str, path: &str, headers: &[(&str, &str)], message: &[u8]) -> Result<(), Status> {
-    let url = mesh.service(service)["grpc"].as_str().unwrap().to_owned();
+pub(super) async fn call(url: &str, path: &str, headers: &[(&str, &str)], message: &[u8]) -> Result<(), Status> {
     let stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let mut driver = JoinSet::new();

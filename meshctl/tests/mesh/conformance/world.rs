@@ -1,7 +1,7 @@
 //! A mesh, its gRPC ports, and people who have logged in.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
@@ -24,15 +24,16 @@ use proto::{
 };
 use tokio::time::timeout;
 use tonic::{
-    Request, Streaming,
+    Code, Request, Streaming,
     body::Body,
     transport::{Channel, Endpoint},
 };
 use tower::Service;
 
-use crate::running::Mesh;
+use crate::{exposition::Exposition, running::Mesh};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+const SERVERS: [&str; 3] = ["auth", "catalog-cache", "orders"];
 pub(super) const PASSWORD: &str = "a long enough password";
 
 /// A channel that notes which methods are called through it.
@@ -59,6 +60,8 @@ impl Service<HttpRequest<Body>> for Link {
 
 pub(super) struct World {
     pub(super) mesh: Mesh,
+    /// Of the gRPC ports, by service.
+    urls: BTreeMap<&'static str, String>,
     auth: Link,
     catalog: Link,
     orders: Link,
@@ -109,12 +112,31 @@ impl World {
     pub(super) async fn start() -> Self {
         let mesh = Mesh::start(&[]);
         let called = Arc::default();
-        let link = async |service: &str| Link { channel: connect(&mesh, service).await, called: Arc::clone(&called) };
+        let urls = SERVERS.map(|name| (name, mesh.service(name)["grpc"].as_str().unwrap_or_else(|| panic!("{name} is down")).to_owned()));
+        let urls = BTreeMap::from(urls);
+        let link = async |service: &str| Link { channel: connect(&urls[service]).await, called: Arc::clone(&called) };
         let (auth, catalog, orders) = (link("auth").await, link("catalog-cache").await, link("orders").await);
         let log_in = async |(email, password): (String, String)| login(&mut AuthServiceClient::new(auth.clone()), &email, &password).await;
         let (demo, admin) = (log_in(mesh.demo()).await, log_in(mesh.admin()).await);
         called.lock().unwrap().clear();
-        Self { mesh, auth, catalog, orders, demo, admin }
+        Self { mesh, urls, auth, catalog, orders, demo, admin }
+    }
+
+    pub(super) fn url(&self, service: &str) -> &str {
+        &self.urls[service]
+    }
+
+    /// A connection of its own.
+    pub(super) async fn connection(&self, service: &str) -> Channel {
+        connect(self.url(service)).await
+    }
+
+    /// How many calls of a method of auth have ended, with a code or with any, as the service counts them.
+    pub(super) async fn ended(&self, method: &str, code: Option<Code>) -> f64 {
+        let code = code.map(|code| i32::from(code).to_string());
+        let labels: Vec<_> =
+            [("rpc_method", method)].into_iter().chain(code.iter().map(|code| ("rpc_grpc_status_code", code.as_str()))).collect();
+        Exposition::of(&self.mesh, "auth").await.sum("rpc_server_duration_seconds_count", &labels)
     }
 
     /// Which methods were called.
@@ -184,10 +206,8 @@ pub(super) async fn login(accounts: &mut AuthServiceClient<Link>, email: &str, p
     Person::of(accounts.login(login).await.unwrap().into_inner())
 }
 
-/// A connection of its own.
-pub(super) async fn connect(mesh: &Mesh, service: &str) -> Channel {
-    let address = mesh.service(service)["grpc"].as_str().unwrap_or_else(|| panic!("{service} does not run")).to_owned();
-    Endpoint::from_shared(address).unwrap().connect().await.unwrap()
+async fn connect(url: &str) -> Channel {
+    Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap()
 }
 
 /// The next message, which has to come.

@@ -1,9 +1,9 @@
 //! `throughline.auth.v1`
 
 use proto::auth::{
-    ChatLine, ChatRequest, CreateUsersRequest, DeleteSessionRequest, DeleteUserRequest, GetAvatarRequest, GetSessionRequest, GetUserRequest,
-    ListUsersRequest, LoginRequest, LogoutRequest, RefreshTokenRequest, RegisterRequest, SetAvatarRequest, StreamEventsRequest,
-    UpdateUserRequest, ValidateTokenRequest, chat_request::Request as Wish, set_avatar_request::Part,
+    ChatLine, ChatRequest, CreateUsersRequest, DeleteSessionRequest, DeleteUserRequest, GetAvatarRequest, GetSessionRequest,
+    GetUserRequest, ListUsersRequest, LoginRequest, LogoutRequest, RefreshTokenRequest, RegisterRequest, SetAvatarRequest,
+    StreamEventsRequest, UpdateUserRequest, ValidateTokenRequest, chat_request::Request as Wish, set_avatar_request::Part,
 };
 use tonic::Code;
 use uuid::Uuid;

@@ -2,8 +2,8 @@
 
 use proto::catalog::{
     BatchGetProductsRequest, CheckRateLimitRequest, CreateCommentRequest, CreatePostRequest, CreateProductRequest, DeletePostRequest,
-    DeleteProductRequest, GetLeaderboardRequest, GetPostRequest, GetProductRequest, ListPostsRequest, ListProductsRequest, Money, ProductDraft,
-    ProductSort, SearchProductsRequest, UpdatePostRequest, UpdateProductRequest,
+    DeleteProductRequest, GetLeaderboardRequest, GetPostRequest, GetProductRequest, ListPostsRequest, ListProductsRequest, Money,
+    ProductDraft, ProductSort, SearchProductsRequest, UpdatePostRequest, UpdateProductRequest,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -62,11 +62,8 @@ async fn products(world: &World, verdicts: &mut Verdicts) {
     let dear = Some(Money { amount: "10000000000.00".into(), currency: "EUR".into() });
     let dear = CreateProductRequest { product: Some(ProductDraft { price: dear, ..draft("POT-3") }) };
     verdicts.expect("more than a price", due("product.price.amount"), products.create_product(dear).await);
-    let update = |product_id: &str, sku: &str, version| UpdateProductRequest {
-        product_id: product_id.into(),
-        product: Some(draft(sku)),
-        version,
-    };
+    let update =
+        |product_id: &str, sku: &str, version| UpdateProductRequest { product_id: product_id.into(), product: Some(draft(sku)), version };
     let taken = update(&other.product_id, "POT-1", None);
     verdicts.expect("a taken SKU", (Code::AlreadyExists, Reason("SKU_TAKEN")), products.update_product(taken).await);
     verdicts.expect("another version", LATE, products.update_product(update(&one.product_id, "POT-1", Some(7))).await);
@@ -82,7 +79,7 @@ async fn posts(world: &World, verdicts: &mut Verdicts) {
     let (mut posts, none) = (world.posts(), (Code::NotFound, Nothing));
     let unknown = Uuid::now_v7().to_string();
     verdicts.expect("no post", none, posts.get_post(GetPostRequest { post_id: unknown.clone() }).await);
-    let actor = || actor(&world.demo, "user");
+    let actor = || Some(actor(&world.demo, "user"));
     let empty = CreatePostRequest { actor: actor(), title: String::new(), body: "b".into() };
     verdicts.expect("a post without a title", due("title"), posts.create_post(empty).await);
     let list = ListPostsRequest { author_id: "me".into(), ..ListPostsRequest::default() };
@@ -98,7 +95,7 @@ async fn foreign_posts(world: &World, verdicts: &mut Verdicts) {
     let (mut posts, post) = (world.posts(), write(world, "Mine").await);
     let update = |actor, version| UpdatePostRequest { actor, post_id: post.post_id.clone(), title: "t".into(), body: "b".into(), version };
     let delete = |actor, version| DeletePostRequest { actor, post_id: post.post_id.clone(), version };
-    let (author, other) = (|| actor(&world.demo, "user"), || actor(&world.admin, "user"));
+    let (author, other) = (|| Some(actor(&world.demo, "user")), || Some(actor(&world.admin, "user")));
     let due = (Code::PermissionDenied, Reason("NOT_YOURS"));
     verdicts.expect("another's post", due, posts.update_post(update(other(), None)).await);
     verdicts.expect("another's post", due, posts.delete_post(delete(other(), None)).await);
