@@ -27,7 +27,6 @@ use tonic::{
     Request, Response, Status,
     metadata::{Ascii, MetadataValue},
 };
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::{
     config::{Config, Upstream},
@@ -54,7 +53,8 @@ pub(crate) struct Clients {
     orders: OrderServiceClient<Channel>,
     customers: CustomerServiceClient<Channel>,
     stock: StockServiceClient<Channel>,
-    health: [HealthClient<Channel>; 3],
+    /// Of [`AUTH`], [`CATALOG_CACHE`] and [`ORDERS`].
+    channels: [Channel; 3],
     call_timeout: Duration,
 }
 
@@ -64,7 +64,7 @@ impl Clients {
         let Upstream { auth, catalog_cache, orders } = &config.upstream;
         let (auth, catalog, orders) = (process.channel(auth)?, process.channel(catalog_cache)?, process.channel(orders)?);
         Ok(Self {
-            health: [&auth, &catalog, &orders].map(|channel| HealthClient::new(channel.clone())),
+            channels: [auth.clone(), catalog.clone(), orders.clone()],
             auth: AuthServiceClient::new(auth.clone()),
             users: UserServiceClient::new(auth.clone()),
             sessions: SessionServiceClient::new(auth),
@@ -121,6 +121,25 @@ impl Calls {
         let left = self.request.time_left.get();
         let begun = Instant::now();
         let result = chassis::grpc::within(left, message, |request| send(self.with_credentials(service, request))).await;
+        self.request.time_left.set(left.saturating_sub(begun.elapsed()));
+        result.map_err(|status| failed(service, status))
+    }
+
+    /// As [`Self::call`], for what only reads: it may be asked again where the service is away for a moment.
+    async fn read<M, T, F>(&self, service: &'static str, message: M, send: impl Fn(Request<M>) -> F) -> Result<T, Error>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let [auth, catalog_cache, orders] = &self.clients.channels;
+        let channel = match service {
+            AUTH => auth,
+            CATALOG_CACHE => catalog_cache,
+            _ => orders,
+        };
+        let left = self.request.time_left.get();
+        let begun = Instant::now();
+        let result = channel.idempotent(left, message, |request| send(self.with_credentials(service, request))).await;
         self.request.time_left.set(left.saturating_sub(begun.elapsed()));
         result.map_err(|status| failed(service, status))
     }

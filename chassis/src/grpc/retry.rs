@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 impl Channel {
     /// As [`within`], for a call which may be made any number of times with the effect of one: where it is `UNAVAILABLE`
     /// it is made again, after a pause of random length, or of the length that the callee asks for
-    /// (`google.rpc.RetryInfo`), if there is time for it. There are at most three attempts within `limit`, and but one
+    /// (`google.rpc.RetryInfo`), if that is short and there is time for it. There are at most three attempts within `limit`, and but one
     /// while most calls on this channel fail.
     ///
     /// # Errors
@@ -48,6 +48,9 @@ impl Channel {
         }
     }
 }
+
+/// Who is asked to wait for longer passes that on instead of making its own caller wait.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What a channel's failures have left of its calls' right to be repeated.
 #[derive(Debug)]
@@ -83,6 +86,9 @@ impl Budget {
             return None;
         }
         let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
+        if asked > PATIENCE {
+            return None;
+        }
         Some(asked.max((PAUSE * 2_u32.pow(repeats)).mul_f64(rand::random())))
     }
 
@@ -134,9 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn the_callee_says_when_to_come_back() {
-        let wait = Duration::from_millis(700);
-        let status = Status::with_error_details(Code::Unavailable, "away", ErrorDetails::with_retry_info(Some(wait)));
-        assert_eq!(Budget::default().repeat_after(&status, 0), Some(wait));
+    fn the_callee_says_when_to_come_back_and_for_a_long_wait_its_caller_does() {
+        let after = |wait: u64| {
+            let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(wait)));
+            Budget::default().repeat_after(&Status::with_error_details(Code::Unavailable, "away", details), 0)
+        };
+        assert_eq!([after(150), after(1_000)], [Some(Duration::from_millis(150)), None]);
     }
 }

@@ -13,7 +13,7 @@ use super::Calls;
 impl Calls {
     /// Asks all of them at the same time.
     pub(crate) async fn health(&self) -> Health {
-        let [auth, catalog, orders] = &self.clients.health;
+        let [auth, catalog, orders] = &self.clients.channels;
         let (auth, catalog_cache, orders) = join3(check(auth), check(catalog), check(orders)).await;
         let upstreams = Upstreams { auth, catalog_cache, orders };
         let all_serve = [auth, catalog_cache, orders].iter().all(|state| *state == State::Serving);
@@ -46,9 +46,9 @@ enum State {
 }
 
 /// grpc.health.v1, of the server as a whole.
-async fn check(client: &HealthClient<Channel>) -> State {
+async fn check(channel: &Channel) -> State {
     const LIMIT: Duration = Duration::from_secs(1);
-    let mut client = client.clone();
+    let mut client = HealthClient::new(channel.clone());
     let message = HealthCheckRequest { service: String::new() };
     match chassis::grpc::within(LIMIT, message, |request| async move { client.check(request).await }).await {
         Ok(answer) if answer.status() == ServingStatus::Serving => State::Serving,

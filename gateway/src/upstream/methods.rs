@@ -1,4 +1,5 @@
-//! The methods that are called, one line each: a unary call within the request's time, or a stream whose beginning is.
+//! The methods that are called, one line each: a unary call within the request's time, or a stream. What only reads may be asked
+//! again where a service is away for a moment; what changes something may not.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tonic::Streaming;
 use super::{AUTH, CATALOG_CACHE, Calls, ORDERS, failed};
 use crate::error::Error;
 
-macro_rules! unary {
+macro_rules! changes {
     ($($client:ident at $service:ident { $($method:ident($request:path) -> $response:path;)+ })+) => {
         impl Calls {
             $($(
@@ -21,34 +22,43 @@ macro_rules! unary {
     };
 }
 
-unary! {
+macro_rules! reads {
+    ($($client:ident at $service:ident { $($method:ident($request:path) -> $response:path;)+ })+) => {
+        impl Calls {
+            $($(
+                pub(crate) async fn $method(&self, message: $request) -> Result<$response, Error> {
+                    let client = &self.clients.$client;
+                    let send = |request| {
+                        let mut client = client.clone();
+                        async move { client.$method(request).await }
+                    };
+                    self.read($service, message, send).await
+                }
+            )+)+
+        }
+    };
+}
+
+changes! {
     auth at AUTH {
         register(auth::RegisterRequest) -> auth::RegisterResponse;
         login(auth::LoginRequest) -> auth::LoginResponse;
         logout(auth::LogoutRequest) -> auth::LogoutResponse;
-        validate_token(auth::ValidateTokenRequest) -> auth::ValidateTokenResponse;
         refresh_token(auth::RefreshTokenRequest) -> auth::RefreshTokenResponse;
     }
     users at AUTH {
-        get_user(auth::GetUserRequest) -> auth::GetUserResponse;
         update_user(auth::UpdateUserRequest) -> auth::UpdateUserResponse;
         delete_user(auth::DeleteUserRequest) -> auth::DeleteUserResponse;
     }
     sessions at AUTH {
-        get_session(auth::GetSessionRequest) -> auth::GetSessionResponse;
         delete_session(auth::DeleteSessionRequest) -> auth::DeleteSessionResponse;
     }
     products at CATALOG_CACHE {
-        get_product(catalog::GetProductRequest) -> catalog::GetProductResponse;
-        batch_get_products(catalog::BatchGetProductsRequest) -> catalog::BatchGetProductsResponse;
-        list_products(catalog::ListProductsRequest) -> catalog::ListProductsResponse;
         create_product(catalog::CreateProductRequest) -> catalog::CreateProductResponse;
         update_product(catalog::UpdateProductRequest) -> catalog::UpdateProductResponse;
         delete_product(catalog::DeleteProductRequest) -> catalog::DeleteProductResponse;
     }
     posts at CATALOG_CACHE {
-        list_posts(catalog::ListPostsRequest) -> catalog::ListPostsResponse;
-        get_post(catalog::GetPostRequest) -> catalog::GetPostResponse;
         create_post(catalog::CreatePostRequest) -> catalog::CreatePostResponse;
         update_post(catalog::UpdatePostRequest) -> catalog::UpdatePostResponse;
         delete_post(catalog::DeletePostRequest) -> catalog::DeletePostResponse;
@@ -57,25 +67,52 @@ unary! {
     rate_limits at CATALOG_CACHE {
         check_rate_limit(catalog::CheckRateLimitRequest) -> catalog::CheckRateLimitResponse;
     }
+    orders at ORDERS {
+        place_order(orders::PlaceOrderRequest) -> orders::PlaceOrderResponse;
+        update_order_status(orders::UpdateOrderStatusRequest) -> orders::UpdateOrderStatusResponse;
+        cancel_order(orders::CancelOrderRequest) -> orders::CancelOrderResponse;
+    }
+    customers at ORDERS {
+        create_customer(orders::CreateCustomerRequest) -> orders::CreateCustomerResponse;
+    }
+    stock at ORDERS {
+        set_stock(orders::SetStockRequest) -> orders::SetStockResponse;
+    }
+}
+
+reads! {
+    auth at AUTH {
+        validate_token(auth::ValidateTokenRequest) -> auth::ValidateTokenResponse;
+    }
+    users at AUTH {
+        get_user(auth::GetUserRequest) -> auth::GetUserResponse;
+    }
+    sessions at AUTH {
+        get_session(auth::GetSessionRequest) -> auth::GetSessionResponse;
+    }
+    products at CATALOG_CACHE {
+        get_product(catalog::GetProductRequest) -> catalog::GetProductResponse;
+        batch_get_products(catalog::BatchGetProductsRequest) -> catalog::BatchGetProductsResponse;
+        list_products(catalog::ListProductsRequest) -> catalog::ListProductsResponse;
+    }
+    posts at CATALOG_CACHE {
+        list_posts(catalog::ListPostsRequest) -> catalog::ListPostsResponse;
+        get_post(catalog::GetPostRequest) -> catalog::GetPostResponse;
+    }
     leaderboard at CATALOG_CACHE {
         get_leaderboard(catalog::GetLeaderboardRequest) -> catalog::GetLeaderboardResponse;
     }
     orders at ORDERS {
-        place_order(orders::PlaceOrderRequest) -> orders::PlaceOrderResponse;
         get_order(orders::GetOrderRequest) -> orders::GetOrderResponse;
         list_orders(orders::ListOrdersRequest) -> orders::ListOrdersResponse;
-        update_order_status(orders::UpdateOrderStatusRequest) -> orders::UpdateOrderStatusResponse;
-        cancel_order(orders::CancelOrderRequest) -> orders::CancelOrderResponse;
         get_order_stats(orders::GetOrderStatsRequest) -> orders::GetOrderStatsResponse;
     }
     customers at ORDERS {
-        create_customer(orders::CreateCustomerRequest) -> orders::CreateCustomerResponse;
         get_customer(orders::GetCustomerRequest) -> orders::GetCustomerResponse;
         list_customers(orders::ListCustomersRequest) -> orders::ListCustomersResponse;
     }
     stock at ORDERS {
         get_stock(orders::GetStockRequest) -> orders::GetStockResponse;
-        set_stock(orders::SetStockRequest) -> orders::SetStockResponse;
     }
 }
 
@@ -85,9 +122,11 @@ impl Calls {
         self.call(AUTH, message, |request| async move { client.list_users(request).await }).await
     }
 
+    /// A stream that lasts as long as the caller takes to read it: only its beginning has a limit.
     pub(crate) async fn get_avatar(&self, message: auth::GetAvatarRequest) -> Result<Streaming<auth::GetAvatarResponse>, Error> {
         let mut client = self.clients.users.clone();
-        self.call(AUTH, message, |request| async move { client.get_avatar(request).await }).await
+        let request = self.with_credentials(AUTH, tonic::Request::new(message));
+        self.begun(AUTH, client.get_avatar(request)).await
     }
 
     pub(crate) async fn search_products(
@@ -124,8 +163,16 @@ impl Calls {
     pub(crate) async fn stream_events(&self, message: auth::StreamEventsRequest) -> Result<Streaming<auth::StreamEventsResponse>, Error> {
         let mut client = self.clients.auth.clone();
         let request = self.with_credentials(AUTH, tonic::Request::new(message));
-        let answer = tokio::time::timeout(self.request.time_left.get(), client.stream_events(request)).await;
+        self.begun(AUTH, client.stream_events(request)).await
+    }
+
+    async fn begun<T>(
+        &self,
+        service: &'static str,
+        call: impl Future<Output = Result<tonic::Response<Streaming<T>>, tonic::Status>>,
+    ) -> Result<Streaming<T>, Error> {
+        let answer = tokio::time::timeout(self.request.time_left.get(), call).await;
         let answer = answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("the stream did not begin")));
-        answer.map(tonic::Response::into_inner).map_err(|status| failed(AUTH, status))
+        answer.map(tonic::Response::into_inner).map_err(|status| failed(service, status))
     }
 }

@@ -152,3 +152,18 @@ async fn a_service_that_dies_in_the_middle_is_503() {
     let answer = asking.await.unwrap();
     assert_eq!(answer.problem(), (503, "unavailable"), "{}", answer.json);
 }
+
+/// Away for a moment: what only reads is asked again, what changes something is not.
+#[tokio::test]
+async fn a_read_is_repeated_and_a_change_is_not() {
+    let world = World::start().await;
+    let asked = Arc::new(AtomicBool::new(false));
+    world.neighbours.list_products.answers(move |_| {
+        if asked.swap(true, Ordering::SeqCst) { Ok(ListProductsResponse::default()) } else { Err(tonic::Status::unavailable("restarting")) }
+    });
+    assert_eq!(ask(&world, Name::CatalogCache).await.status.as_u16(), 200);
+    assert_eq!(world.neighbours.list_products.messages().len(), 2);
+    world.neighbours.place_order.fails(&tonic::Status::unavailable("restarting"));
+    assert_eq!(ask(&world, Name::Orders).await.problem(), (503, "unavailable"));
+    assert_eq!(world.neighbours.place_order.messages().len(), 1);
+}
