@@ -8,6 +8,7 @@ use std::{
     fmt::Debug,
     net::{SocketAddr, TcpListener},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +23,7 @@ use actix_web::{
 };
 use connection::HttpConnection;
 use door::Door;
-use futures::FutureExt;
+use futures::{FutureExt, future::LocalBoxFuture};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -35,8 +36,6 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long a caller may take to hang up after it was told to.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How long a caller who was let in before a stop may take to begin: its first request may be on its way.
-const LAST_WORD: Duration = Duration::from_millis(250);
 /// What a connection is told for which there is no thread.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
     connection: close\r\n\r\n\
@@ -139,30 +138,14 @@ where
             let service = Rc::new(application.new_service(()).await?);
             Ok(fn_service(move |stream: TcpStream| {
                 let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
+                let leave = stop.clone().cancelled_owned().boxed_local();
                 async move {
-                    let peer = stream.peer_addr().ok();
-                    let opened = tokio::select! {
-                        opened = door.open(stream) => opened,
-                        () = hung_up(&stop) => return Ok(()),
-                    };
-                    let served = match opened {
-                        Ok((stream, protocol)) => {
-                            let leave = stop.cancelled_owned().boxed_local();
-                            service.call((HttpConnection::new(stream, protocol, leave), protocol, peer)).await.map_err(|it| it.to_string())
-                        }
-                        Err(error) => Err(error.to_string()),
-                    };
-                    served.map_err(|error| tracing::debug!(error, "a connection broke"))
+                    serve_connection(&*service, &door, stream, &stop, leave).await;
+                    Ok(())
                 }
             }))
         }
     })
-}
-
-/// Completes when a connection on which nothing has been said need not be waited for any more.
-async fn hung_up(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(LAST_WORD).await;
 }
 
 /// Serves connections one after the other, on this thread alone, over HTTP/1.1.
@@ -172,25 +155,35 @@ where
 {
     actix_web::rt::Runtime::new()?.block_on(async move {
         let service = application().new_service(()).await.map_err(|()| "the application cannot be made")?;
-        while let Some((stream, peer)) = connections.next().await {
-            let served = match door.open(stream).await {
-                Ok((stream, protocol)) => {
-                    let (shortage, shutdown) = (connections.shortage.clone(), connections.shutdown());
-                    let leave = async move {
-                        tokio::select! {
-                            () = shortage.room_is_wanted() => {}
-                            () = shutdown.cancelled() => {}
-                        }
-                    };
-                    let connection = HttpConnection::new(stream, protocol, leave.boxed_local());
-                    service.call((connection, protocol, Some(peer))).await.map_err(|error| error.to_string())
+        while let Some((stream, _)) = connections.next().await {
+            let (shortage, stop) = (Arc::clone(&connections.shortage), connections.shutdown());
+            let stopping = stop.clone();
+            let leave = async move {
+                tokio::select! {
+                    () = shortage.room_is_wanted() => {}
+                    () = stopping.cancelled() => {}
                 }
-                Err(error) => Err(error.to_string()),
             };
-            if let Err(error) = served {
-                tracing::debug!(error, "a connection broke");
-            }
+            serve_connection(&service, door, stream, &stop, leave.boxed_local()).await;
         }
         Ok(())
     })
+}
+
+/// Serves one connection until it ends, which it does by itself when it is idle and `leave` is complete.
+async fn serve_connection<S>(service: &S, door: &Door, stream: TcpStream, stop: &CancellationToken, leave: LocalBoxFuture<'static, ()>)
+where
+    S: Service<Opened, Response = (), Error = DispatchError>,
+{
+    let peer = stream.peer_addr().ok();
+    let served = match door.open(stream, stop).await {
+        Ok((stream, protocol)) => {
+            let connection = HttpConnection::new(stream, protocol, leave);
+            service.call((connection, protocol, peer)).await.map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = served {
+        tracing::debug!(error, "a connection broke");
+    }
 }

@@ -8,6 +8,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     tls::{HANDSHAKE, Tls},
@@ -16,6 +17,9 @@ use crate::{
 
 /// How a client of HTTP/2 begins (RFC 9113, section 3.4), as much of it as no other protocol begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2";
+
+/// How long a caller who was let in before a stop may take to begin: its first request may be on its way.
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// See the module.
 #[derive(Clone)]
@@ -35,8 +39,15 @@ impl Door {
         Self { tls: tls.map(|tls| tls.acceptor(&["http/1.1"])), http2: false }
     }
 
-    /// Does what comes before the first request.
-    pub(super) async fn open(&self, stream: TcpStream) -> io::Result<(Transport, Protocol)> {
+    /// Does what comes before the first request; after a stop, only with who is quick.
+    pub(super) async fn open(&self, stream: TcpStream, stop: &CancellationToken) -> io::Result<(Transport, Protocol)> {
+        tokio::select! {
+            opened = self.greet(stream) => opened,
+            () = quiet(stop) => Err(io::Error::other("nothing was said before the stop")),
+        }
+    }
+
+    async fn greet(&self, stream: TcpStream) -> io::Result<(Transport, Protocol)> {
         let _nodelay = stream.set_nodelay(true);
         let Some(acceptor) = &self.tls else {
             // who says nothing is told so by HTTP/1.1
@@ -47,6 +58,11 @@ impl Door {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok((Transport::Tls(Box::new(stream)), protocol(is_http2)))
     }
+}
+
+async fn quiet(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(LAST_WORD).await;
 }
 
 fn protocol(is_http2: bool) -> Protocol {

@@ -27,8 +27,10 @@ pub(super) fn address(server: &str, around: &Surroundings) -> Result<String, Fai
 pub(super) async fn open(url: &str, around: &Surroundings) -> Result<Channel, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::Usage(format!("{url}: {error}"));
     let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| wrong(&error))?.connect_timeout(TIMEOUT);
-    if endpoint.uri().scheme_str() == Some("https") {
-        endpoint = endpoint.tls_config(tls(around)?).map_err(|error| wrong(&error))?;
+    match endpoint.uri().scheme_str() {
+        Some("http") => {}
+        Some("https") => endpoint = endpoint.tls_config(tls(around)?).map_err(|error| wrong(&error))?,
+        _ => return Err(wrong(&"is neither http:// nor https://")),
     }
     endpoint.connect().await.map_err(|error| {
         let cause = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();

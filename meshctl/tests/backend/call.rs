@@ -290,9 +290,11 @@ async fn servers_that_do_not_answer_are_told_apart() {
     };
     assert!(done.code == 1 && done.err.contains("no gRPC server reflection"), "{}", done.err);
 
-    let args = Line::parse_from(["call", "nowhere", "list"]).args;
-    let mut err = Vec::new();
-    let streams = Streams { input: Box::new(std::io::empty()), out: &mut Vec::new(), err: &mut err, is_interactive: false };
-    assert_eq!(run_on(args, &Surroundings::default(), streams).await.unwrap(), 2);
-    assert!(String::from_utf8(err).unwrap().contains("\"nowhere\" is neither"));
+    for (server, told) in [("nowhere", "\"nowhere\" is neither"), ("ftp://x", "ftp://x: is neither http://")] {
+        let args = Line::parse_from(["call", server, "list"]).args;
+        let mut err = Vec::new();
+        let streams = Streams { input: Box::new(std::io::empty()), out: &mut Vec::new(), err: &mut err, is_interactive: false };
+        assert_eq!(run_on(args, &Surroundings::default(), streams).await.unwrap(), 2);
+        assert!(String::from_utf8(err).unwrap().contains(told));
+    }
 }

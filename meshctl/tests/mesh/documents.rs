@@ -61,6 +61,25 @@ async fn the_commands_of_the_page_about_http_work() {
 }
 
 #[tokio::test]
+async fn the_commands_of_the_page_about_grpc_work_and_an_error_looks_as_it_says() {
+    let mesh = Mesh::start(&[]);
+    let token = mesh.token().await;
+    let page = include_str!("../../../docs/grpc.md");
+    let commands = commands(page);
+    assert_eq!(commands.len(), 19, "{commands:#?}");
+    let mut shown = 0;
+    for line in &commands {
+        let output = bash(&mesh, &token, line);
+        fine(line, &output);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let is_shown = page.contains(&format!("```text\n{text}```"));
+        shown += usize::from(is_shown);
+        assert!(!line.contains("|| test") || is_shown || text.contains("DEADLINE_EXCEEDED (4)"), "{line}\n{text}");
+    }
+    assert_eq!(shown, 1);
+}
+
+#[tokio::test]
 async fn the_commands_of_the_guide_to_verify_work() {
     let mesh = Mesh::start(&[]);
     let commands = commands(include_str!("../../../docs/verify.md"));

@@ -16,6 +16,8 @@ mod fuzz;
 mod input;
 mod lifecycle;
 mod load;
+#[cfg(feature = "full")]
+mod logins;
 mod logs;
 mod metrics;
 #[cfg(feature = "full")]

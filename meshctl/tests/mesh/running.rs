@@ -154,6 +154,14 @@ pub(crate) async fn json_of(response: Response, status: StatusCode) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// Resident memory of a process in KiB: `VmRSS` in proc(5).
+#[cfg(feature = "full")]
+pub(crate) fn resident(process: &Value) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process["pid"])).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// A header's text.
 pub(crate) fn header(response: &Response, name: &str) -> String {
     response.headers().get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap().to_owned()

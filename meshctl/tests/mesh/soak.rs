@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    running::{Mesh, json_of},
+    running::{Mesh, json_of, resident},
     truth::Truth,
 };
 
@@ -26,9 +26,9 @@ async fn ten_minutes_of_orders_lose_nothing_and_leak_nothing() {
     let mesh = Mesh::start(&[]);
     let products = mesh.products(50).await;
     let mut placed = orders_until(&mesh, &products, Instant::now() + WARM_UP).await;
-    let before = resident(&mesh);
+    let before = residents(&mesh);
     placed += orders_until(&mesh, &products, Instant::now() + SOAK).await;
-    let after = resident(&mesh);
+    let after = residents(&mesh);
 
     let truth = Truth::of(&mesh).await;
     truth.settled(&mesh).await;
@@ -55,13 +55,9 @@ async fn orders_until(mesh: &Mesh, products: &[String], end: Instant) -> usize {
         .await
 }
 
-/// Resident memory in kB by service.
-fn resident(mesh: &Mesh) -> BTreeMap<String, u64> {
+/// Resident memory in KiB by service.
+fn residents(mesh: &Mesh) -> BTreeMap<String, u64> {
     let status: Value = serde_json::from_str(&mesh.meshctl(&["status", "--json"])).unwrap();
-    let of = |service: &Value| {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", service["pid"])).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        (service["name"].as_str().unwrap().to_owned(), line.trim().trim_end_matches(" kB").parse().unwrap())
-    };
+    let of = |service: &Value| (service["name"].as_str().unwrap().to_owned(), resident(service));
     status["services"].as_array().unwrap().iter().map(of).collect()
 }

@@ -14,7 +14,7 @@ use syscalls::Syscalls;
 
 use crate::{
     edges::{missing, order_paths},
-    running::{Mesh, eventually, header},
+    running::{Mesh, eventually, header, resident},
 };
 
 const REQUESTS: usize = 2_000;
@@ -147,13 +147,6 @@ async fn on_shared_threads_the_promise_is_seen_to_be_broken() {
     assert!(broken.iter().any(|what| what.contains("is used by")), "{broken:#?}");
 }
 
-/// Resident memory of a process in KiB: `VmRSS` in proc(5).
-fn resident(mesh: &Mesh, service: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", mesh.service(service)["pid"])).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_connection_that_does_nothing_costs_a_service_at_most_a_mebibyte() {
     const IDLE: usize = 63;
@@ -163,7 +156,7 @@ async fn a_connection_that_does_nothing_costs_a_service_at_most_a_mebibyte() {
     for product in products.iter().cycle().take(300) {
         assert_eq!(mesh.place(&token, std::slice::from_ref(product), &[]).await.status(), StatusCode::CREATED);
     }
-    let before = SERVERS.map(|(service, _)| resident(&mesh, service));
+    let before = SERVERS.map(|(service, _)| resident(&mesh.service(service)));
     let mut idle = Vec::new();
     for product in products.iter().cycle().take(IDLE) {
         let client = reqwest::Client::new();
@@ -174,7 +167,7 @@ async fn a_connection_that_does_nothing_costs_a_service_at_most_a_mebibyte() {
         idle.push(client);
     }
     for ((service, _), before) in SERVERS.iter().zip(before) {
-        let each = resident(&mesh, service).saturating_sub(before) / IDLE as u64;
+        let each = resident(&mesh.service(service)).saturating_sub(before) / IDLE as u64;
         let threads = std::fs::read_dir(format!("/proc/{}/task", mesh.service(service)["pid"])).unwrap().count();
         assert!(threads > IDLE, "{service} has {threads} threads: the connections are gone");
         assert!(each <= 1024, "{service}: {each} KiB for each of {IDLE} idle connections");

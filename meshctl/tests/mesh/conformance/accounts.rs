@@ -66,9 +66,18 @@ async fn tokens(world: &World) {
 
 async fn accounts(world: &World, ada: &Person) {
     let (mut users, admin) = (world.users(), &world.admin);
-    let wish =
-        |name: &str| CreateUsersRequest { username: name.into(), email: email(name), password: PASSWORD.into(), role: String::new() };
-    let made = users.create_users(admin.sends(vec![wish("bob"), wish("ada"), wish("eve")])).await.unwrap().into_inner().results;
+    let wish = |name: &str, address: &str| CreateUsersRequest {
+        username: name.into(),
+        email: email(address),
+        password: PASSWORD.into(),
+        role: String::new(),
+    };
+    let made = users
+        .create_users(admin.sends(vec![wish("bob", "bob"), wish("ada", "another"), wish("eve", "eve")]))
+        .await
+        .unwrap()
+        .into_inner()
+        .results;
     let made: [Option<Made>; 3] = made.into_iter().map(|made| made.result).collect::<Vec<_>>().try_into().unwrap();
     let [Some(Made::User(bob)), Some(Made::Failure(taken)), Some(Made::User(eve))] = made else { panic!("two new names, one taken") };
     assert_eq!((taken.code, taken.field_violations[0].field.as_str()), (i32::from(Code::AlreadyExists), "username"));

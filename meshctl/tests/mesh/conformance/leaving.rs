@@ -1,9 +1,9 @@
 //! Callers that go away: what they asked for is no longer worked at, and nobody else notices.
 
-use std::time::Duration;
+use std::{io::Write, process::Stdio, time::Duration};
 
 use proto::auth::{
-    ChatKind, GetAvatarRequest, ListUsersRequest, LoginRequest, SetAvatarRequest, chat_request::Request as Wish, set_avatar_request::Part,
+    ChatKind, GetAvatarRequest, ListUsersRequest, LoginRequest, SetAvatarRequest, set_avatar_request::Part,
     user_service_client::UserServiceClient,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use super::{
-    accounts::{heard, join, says},
+    accounts::{heard, join},
     world::{World, next},
 };
 use crate::{exposition::Exposition, running::eventually};
@@ -88,18 +88,16 @@ pub(super) async fn in_the_middle_of_an_upload(world: &World) {
     assert_eq!(world.users().get_avatar(wish).await.unwrap_err().code(), Code::NotFound, "half a picture is none");
 }
 
-/// Those who stay are told.
+/// A client that is killed, as it sits in a room: those who stay are told.
 pub(super) async fn in_the_middle_of_a_talk(world: &World) {
-    let (admin_says, mut admin_hears) = join(world, &world.admin, "hall").await;
-    let mut users = UserServiceClient::new(world.connection("auth").await);
-    let (says_it, words) = mpsc::channel(1);
-    says_it.send(says(Wish::Join("hall".into()))).await.unwrap();
-    let mut ears = users.chat(world.demo.asks(ReceiverStream::new(words))).await.unwrap().into_inner();
-    next(&mut ears).await;
-    assert_eq!(heard(next(&mut admin_hears).await).0, ChatKind::Joined);
-    drop((ears, users));
-    assert_eq!(heard(next(&mut admin_hears).await), (ChatKind::Left, world.demo.username.clone(), String::new()));
-    drop(admin_says);
+    let (_mouth, mut ears) = join(world, &world.admin, "hall").await;
+    let mut client = world.mesh.command(&["call", "auth", "chat", "--as", "demo", "--json"]);
+    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    writeln!(client.stdin.as_mut().unwrap(), "{{\"join\": \"hall\"}}").unwrap();
+    assert_eq!(heard(next(&mut ears).await), (ChatKind::Joined, world.demo.username.clone(), String::new()));
+    client.kill().unwrap();
+    assert_eq!(heard(next(&mut ears).await), (ChatKind::Left, world.demo.username.clone(), String::new()));
+    client.wait().unwrap();
 }
 
 pub(super) async fn before_an_answer(world: &World) {
