@@ -38,7 +38,7 @@ async fn fields(world: &World, verdicts: &mut Verdicts) {
     let nothing = GetOrderStatsRequest { created_from: Some(now), created_before: Some(now), ..GetOrderStatsRequest::default() };
     verdicts.expect("no time at all", due("created_from"), orders.get_order_stats(nothing).await);
     let much = SetStockRequest { product_id: order_id, available: 1_000_000_001 };
-    verdicts.expect("more than there can be", due("availablX"), stock.set_stock(much).await);
+    verdicts.expect("more than there can be", due("available"), stock.set_stock(much).await);
     verdicts.expect("no id", due("product_id"), stock.get_stock(GetStockRequest::default()).await);
     let somebody = CreateCustomerRequest { username: "Grace".into(), email: "nowhere".into() };
     verdicts.expect("no address", due("email"), customers.create_customer(somebody).await);
@@ -83,7 +83,7 @@ async fn changing(world: &World, verdicts: &mut Verdicts) {
 
 async fn nothing_there(world: &World, verdicts: &mut Verdicts) {
     let (mut orders, mut stock, mut customers) = (world.orders(), world.stock(), world.customers());
-    let (unknown, due) = (|| Uuid::now_v7().to_string(), (Code::Aborted, Nothing));
+    let (unknown, due) = (|| Uuid::now_v7().to_string(), (Code::NotFound, Nothing));
     verdicts.expect("no order", due, orders.get_order(GetOrderRequest { order_id: unknown(), ..GetOrderRequest::default() }).await);
     let step = UpdateOrderStatusRequest { order_id: unknown(), status: OrderStatus::Paid.into(), version: None };
     verdicts.expect("no order", due, orders.update_order_status(step).await);
@@ -92,6 +92,6 @@ async fn nothing_there(world: &World, verdicts: &mut Verdicts) {
     let email = "hopper@example.org".to_owned();
     let grace = CreateCustomerRequest { username: "Grace".into(), email };
     customers.create_customer(grace.clone()).await.unwrap();
-    let taken = (Code::AlreadyExists, Reason("EMAIL_TAKEX"));
+    let taken = (Code::AlreadyExists, Reason("EMAIL_TAKEN"));
     verdicts.expect("a taken address", taken, customers.create_customer(grace).await);
 }
