@@ -26,6 +26,8 @@ use crate::{
     tls::Tls,
 };
 
+/// What every server has beside its own services.
+const OWN: [&str; 2] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
 /// How often readiness is copied to grpc.health.v1.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 /// What a connection is told for which there is no thread: an empty SETTINGS frame, and GOAWAY with `REFUSED_STREAM`,
@@ -53,7 +55,7 @@ where
     let (reporter, health) = tonic_health::server::health_reporter();
     let stop = CancellationToken::new();
     drop(spawn(report_health(reporter, process.clone(), services, stop.clone())));
-    let common = Common { health, guard: Guard::new(stop.clone(), process.calls), tls: process.tls.clone() };
+    let common = Common { services, health, guard: Guard::new(stop.clone(), process.calls), tls: process.tls.clone() };
     if let Some(limits) = process.thread_per_connection() {
         let refusal = if process.tls.is_some() { &[] } else { REFUSAL };
         let thread = move |connections| serve_thread(connections, &factory, &common);
@@ -109,6 +111,8 @@ type Layers = Stack<Guard, Stack<GrpcServer, Identity>>;
 
 /// What all serving threads have in common.
 struct Common<H: Health> {
+    /// Which ones reflection tells of: the descriptors are those of the whole mesh.
+    services: &'static [&'static str],
     health: HealthServer<H>,
     guard: Guard,
     tls: Option<Tls>,
@@ -116,7 +120,7 @@ struct Common<H: Health> {
 
 impl<H: Health> Clone for Common<H> {
     fn clone(&self) -> Self {
-        Self { health: self.health.clone(), guard: self.guard.clone(), tls: self.tls.clone() }
+        Self { services: self.services, health: self.health.clone(), guard: self.guard.clone(), tls: self.tls.clone() }
     }
 }
 
@@ -125,8 +129,9 @@ impl<H: Health> Common<H> {
     fn server(&self, routes: Routes, streams: Option<u32>) -> Result<Router<Layers>, StartError> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let named = self.services.iter().copied().chain(OWN);
+        let reflection = named.fold(reflection, tonic_reflection::server::Builder::with_service_name).build_v1()?;
         let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE)).max_concurrent_streams(streams);
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.of_grpc_server())?;

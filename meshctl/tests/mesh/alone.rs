@@ -73,6 +73,10 @@ async fn every_grpc_service_can_be_called_through_reflection() {
         let health = mesh.meshctl(&["call", service, "grpc.health.v1.Health/Check", &format!("{{\"service\": \"{grpc}\"}}")]);
         assert!(health.contains("SERVING") && !health.contains("NOT_SERVING"), "{health}");
     }
+    for (service, other) in [("auth", "orders.v1"), ("catalog-cache", "auth.v1"), ("orders", "catalog.v1")] {
+        let listed = mesh.meshctl(&["call", service, "list"]);
+        assert!(!listed.contains(other), "{service} tells of services that it has not: {listed}");
+    }
     let page = mesh.meshctl(&["call", "catalog-cache", "throughline.catalog.v1.ProductService/ListProducts", "{\"pageSize\": 2}"]);
     let page: Value = serde_json::from_str(&page).unwrap();
     assert_eq!(page["products"].as_array().unwrap().len(), 2, "{page}");
