@@ -65,7 +65,7 @@ impl Shared {
             Arc::new(RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>())
         });
         if let Some(limiter) = &limiter {
-            process.background(forget_idle(Arc::clone(limiter), process.shutdown.clone()));
+            process.background(forget_idle(Arc::clone(limiter), EVICTION_INTERVAL, process.shutdown.clone()));
         }
         // burst requests come back within this time
         let window = burst.div_ceil(requests_per_second.max(1)).max(1);
@@ -74,8 +74,9 @@ impl Shared {
     }
 }
 
-async fn forget_idle(limiter: Arc<Limiter>, shutdown: CancellationToken) {
-    while tokio::time::timeout(EVICTION_INTERVAL, shutdown.cancelled()).await.is_err() {
+/// A client has been idle for long enough when its whole share is there again.
+async fn forget_idle(limiter: Arc<Limiter>, interval: Duration, shutdown: CancellationToken) {
+    while tokio::time::timeout(interval, shutdown.cancelled()).await.is_err() {
         limiter.retain_recent();
         limiter.shrink_to_fit();
     }
@@ -220,6 +221,29 @@ mod tests {
         ] {
             assert_eq!(behind_proxies(ip(peer), named, &trusted), ip(client), "{peer} {named:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn clients_that_are_idle_are_forgotten_and_busy_ones_are_not() {
+        let quota = Quota::with_period(Duration::from_secs(3600)).unwrap();
+        let slow = Arc::new(RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>());
+        let quota = Quota::per_second(NonZeroU32::MAX);
+        let fast = Arc::new(RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>());
+        for number in 0..10_000_u32 {
+            let client = IpAddr::V4(number.into());
+            assert!(slow.check_key(&client).is_ok() && fast.check_key(&client).is_ok());
+        }
+        let shutdown = CancellationToken::new();
+        let forget = |limiter: &Arc<Limiter>| forget_idle(Arc::clone(limiter), Duration::from_millis(5), shutdown.clone());
+        let forgotten = async {
+            while !fast.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            shutdown.cancel();
+        };
+        let all = async { tokio::join!(forget(&slow), forget(&fast), forgotten) };
+        tokio::time::timeout(Duration::from_secs(30), all).await.expect("idle clients are kept");
+        assert_eq!(slow.len(), 10_000, "who has used up its share is remembered");
     }
 
     #[test]
