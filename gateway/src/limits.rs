@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_that_are_idle_are_forgotten_and_busy_ones_are_not() {
-        let quota = Quota::with_period(Duration::from_secs(3600)).unwrap();
+        let quota = Quota::with_period(Duration::from_hours(1)).unwrap();
         let slow = Arc::new(RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>());
         let quota = Quota::per_second(NonZeroU32::MAX);
         let fast = Arc::new(RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>());
