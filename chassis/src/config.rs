@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use telemetry::{TelemetryConfig, logs::LogConfig};
 
-use crate::{runtime::RuntimeConfig, tls::TlsConfig};
+use crate::{runtime::RuntimeConfig, scenario::ScenarioConfig, tls::TlsConfig};
 
 pub use read::{ConfigError, Problem, Problems, env_overrides, read, read_with};
 pub use secret::Secret;
@@ -39,6 +39,8 @@ pub struct Common {
     pub runtime: RuntimeConfig,
     /// What is encrypted.
     pub tls: TlsConfig,
+    /// Faults on purpose.
+    pub scenarios: ScenarioConfig,
 }
 
 impl Common {
@@ -50,6 +52,7 @@ impl Common {
             telemetry: TelemetryConfig::default(),
             runtime: RuntimeConfig::default(),
             tls: TlsConfig::default(),
+            scenarios: ScenarioConfig::default(),
         }
     }
 

@@ -10,7 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     Process, StartError, admin,
     config::{self, ServiceConfig},
-    listen, spawn,
+    listen,
+    scenario::Scenarios,
+    spawn,
     tls::Tls,
 };
 
@@ -50,6 +52,7 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let common = config.common();
     let process = Process::new(common.runtime, common.telemetry.mode).with_tls(Tls::load(&common.tls)?).with_calls_at(common.log.calls);
+    let process = process.with_scenarios(Scenarios::new(&common.scenarios));
     register(&process, &config.common().telemetry);
     let (telemetry, result) = runtime.block_on(async {
         let telemetry = telemetry::start(&config.common().telemetry, name)?;

@@ -13,6 +13,7 @@ pub mod pools;
 mod process;
 pub mod redis;
 pub mod runtime;
+pub mod scenario;
 pub mod status;
 mod task;
 pub mod testing;

@@ -16,6 +16,7 @@ use crate::{
     grpc::{self, Channel},
     pools::Pools,
     runtime::RuntimeConfig,
+    scenario::Scenarios,
     spawn,
     tls::Tls,
 };
@@ -31,6 +32,8 @@ pub struct Process {
     pub readiness: Readiness,
     /// What `/metrics` shows.
     pub metrics: Arc<Mutex<Registry>>,
+    /// Which faults are wanted.
+    pub scenarios: Scenarios,
     pub(crate) pools: Pools,
     runtime: RuntimeConfig,
     mode: Mode,
@@ -53,6 +56,12 @@ impl Process {
     #[must_use]
     pub fn with_tls(self, tls: Option<Tls>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// The same, with these faults.
+    #[must_use]
+    pub fn with_scenarios(self, scenarios: Scenarios) -> Self {
+        Self { scenarios, ..self }
     }
 
     /// The same, with servers of gRPC that log each call at `level`.
