@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and who does it.
 
 mod commands;
+mod processes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

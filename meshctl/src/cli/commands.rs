@@ -5,16 +5,16 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::{Cli, Command, Global, Names, UpArgs};
-use crate::mesh::{Mesh, names};
+use super::{Cli, Command, Global, UpArgs, processes};
+use crate::mesh::Mesh;
 use crate::secrets::Secrets;
 use crate::state::{LockedState, State};
 use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, call, certs, control, demo, doctor, down, foreground, launch, log_level, logs, obi, output, ports, reset, services, signal,
-    status, summary, up, verify,
+    backend, call, certs, demo, doctor, down, foreground, launch, log_level, logs, output, ports, reset, services, signal, status, summary,
+    up, verify,
 };
 
 /// Does what the command line says.
@@ -37,9 +37,9 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Status => show_status(&mesh, json).await?,
         Command::Logs(args) => logs::show(&mesh.home, &args.name, args.follow, args.lines, json)?,
         Command::LogLevel(args) => return log_level::run(&mesh, &args.name, args.level.as_deref(), json).await,
-        Command::Restart(names) => restart(&mut mesh, &names, json).await?,
-        Command::Stop(names) => stop(&mesh, &names, json).await?,
-        Command::Start(names) => start(&mut mesh, &names, json).await?,
+        Command::Restart(names) => processes::restart(&mut mesh, &names, json).await?,
+        Command::Stop(names) => processes::stop(&mesh, &names, json).await?,
+        Command::Start(names) => processes::start(&mut mesh, &names, json).await?,
         Command::Kill(args) => return signal::send(&mesh, &args.name, &args.signal, json).await,
         Command::Env(args) => environment(&mesh, &args.name, json)?,
         Command::Certs(args) => certs::run(&mesh, &args, json)?,
@@ -190,72 +190,6 @@ async fn stop_mesh(mesh: &Mesh, json: bool) -> Result<()> {
 async fn show_status(mesh: &Mesh, json: bool) -> Result<()> {
     let status = status::status(mesh).await?;
     if json { output::json(&status) } else { output::line(&status::table(&status)) }
-}
-
-/// The processes called `asked`, in the order in which they start.
-fn in_order(asked: &Names) -> Vec<&'static str> {
-    names().filter(|name| asked.names.iter().any(|asked| asked == name)).collect()
-}
-
-async fn start(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
-    let secrets = up::secrets(mesh)?;
-    let state = up::lock(mesh)?;
-    mesh.hold(&state.get());
-    start_all(mesh, &state, &secrets, &in_order(asked)).await?;
-    report(&state, asked, json)
-}
-
-async fn start_all(mesh: &Mesh, state: &LockedState, secrets: &Secrets, names: &[&'static str]) -> Result<()> {
-    for name in names {
-        let step = mesh.progress.step(name, "starting");
-        let done = async {
-            let (recorded, new) = control::start(mesh, state, &mesh.launch(name, secrets)?).await?;
-            control::ready(mesh, name, &recorded).await?;
-            Ok(if new { "ready" } else { "ready, ran already" })
-        };
-        match done.await {
-            Ok(how) => step.done(how),
-            Err(err) => {
-                step.failed();
-                return Err(err);
-            }
-        }
-    }
-    if names.contains(&obi::NAME) { (Start { mesh, state, secrets }).see().await } else { Ok(()) }
-}
-
-async fn stop(mesh: &Mesh, asked: &Names, json: bool) -> Result<()> {
-    let state = up::lock(mesh)?;
-    for name in in_order(asked).iter().rev() {
-        let stopped = control::stop(mesh, &state, name).await?;
-        mesh.progress.say(&format!("{name}: {}", stopped.how));
-    }
-    report(&state, asked, json)
-}
-
-async fn restart(mesh: &mut Mesh, asked: &Names, json: bool) -> Result<()> {
-    let secrets = up::secrets(mesh)?;
-    let state = up::lock(mesh)?;
-    mesh.hold(&state.get());
-    let ordered = in_order(asked);
-    for name in ordered.iter().rev() {
-        control::stop(mesh, &state, name).await?;
-    }
-    start_all(mesh, &state, &secrets, &ordered).await?;
-    report(&state, asked, json)
-}
-
-fn report(state: &LockedState, asked: &Names, json: bool) -> Result<()> {
-    let state = state.get();
-    let pid = |name: &str| state.alive(name).map(|recorded| recorded.identity.pid);
-    if json {
-        let services = in_order(asked).into_iter().map(|name| json!({ "name": name, "pid": pid(name) }));
-        return output::json(&json!({ "services": services.collect::<Vec<_>>() }));
-    }
-    for name in in_order(asked) {
-        output::line(&pid(name).map_or(format!("{name} stopped"), |pid| format!("{name} runs (pid {pid})")))?;
-    }
-    Ok(())
 }
 
 fn environment(mesh: &Mesh, name: &str, json: bool) -> Result<()> {
