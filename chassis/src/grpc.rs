@@ -6,12 +6,14 @@ pub mod deadline;
 mod guard;
 mod retry;
 mod serve;
+mod services;
 
 use std::{error::Error as _, time::Duration};
 
 pub(crate) use channel::open;
 pub use channel::{Channel, channel};
 pub use serve::serve;
+pub use services::Services;
 use tonic::{Request, Response, Status, TimeoutExpired};
 
 /// The largest message that is read, in bytes.

@@ -3,6 +3,7 @@
 mod activity;
 mod connection;
 mod door;
+mod unreadable;
 
 use std::{
     fmt::Debug,
@@ -12,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-use activity::{Activity, BusyBody};
+use activity::{Activity, Busy, BusyBody};
 use actix_http::{ConnectionType, HttpService, Protocol, Request, Response, error::DispatchError};
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_factory, fn_service, map_config};
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::MessageBody,
     dev::{AppConfig, Service, ServiceFactory},
 };
@@ -29,8 +30,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Process, StartError,
-    threads::{self, Connections, DRAIN},
+    threads::{self, Connections, DRAIN, Place},
 };
+
+pub use crate::threads::StreamsFull;
 
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -77,6 +80,16 @@ where
     Ok(())
 }
 
+/// Says that the answer to this request will last, as server-sent events do: to be called before it begins. Where each
+/// connection has a thread, this one then counts against `runtime.max_streams`, no longer against `runtime.threads`, and
+/// ends with the answer. In any case it ends when the client hangs up.
+///
+/// # Errors
+/// [`StreamsFull`]: answer with 503.
+pub fn begin_stream(request: &HttpRequest) -> Result<(), StreamsFull> {
+    request.conn_data::<Rc<Activity>>().map_or(Ok(()), |activity| activity.begin_stream())
+}
+
 /// What the application is told of its port.
 fn config(secure: bool, address: SocketAddr) -> AppConfig {
     // the only constructor that there is beside the default, which is not secure
@@ -108,7 +121,10 @@ where
         let answer = Service::call(app, request);
         async move {
             let mut response: Response<B> = answer.await?.into();
-            if stop.is_cancelled() {
+            if let Some(busy) = &busy {
+                busy.answers(response.status(), response.body().size());
+            }
+            if stop.is_cancelled() || busy.as_ref().is_some_and(Busy::is_last) {
                 response.head_mut().set_connection_type(ConnectionType::Close);
             }
             Ok::<_, Error>(response.map_body(|_, body| BusyBody::new(body, busy, stop)))
@@ -140,7 +156,7 @@ where
                 let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
                 let leave = stop.clone().cancelled_owned().boxed_local();
                 async move {
-                    serve_connection(&*service, &door, stream, &stop, leave).await;
+                    serve_connection(&*service, &door, (stream, None), &stop, leave).await;
                     Ok(())
                 }
             }))
@@ -155,7 +171,7 @@ where
 {
     actix_web::rt::Runtime::new()?.block_on(async move {
         let service = application().new_service(()).await.map_err(|()| "the application cannot be made")?;
-        while let Some((stream, _)) = connections.next().await {
+        while let Some((stream, place)) = connections.next().await {
             let (shortage, stop) = (Arc::clone(&connections.shortage), connections.shutdown());
             let stopping = stop.clone();
             let leave = async move {
@@ -164,21 +180,26 @@ where
                     () = stopping.cancelled() => {}
                 }
             };
-            serve_connection(&service, door, stream, &stop, leave.boxed_local()).await;
+            serve_connection(&service, door, (stream, Some(place)), &stop, leave.boxed_local()).await;
         }
         Ok(())
     })
 }
 
 /// Serves one connection until it ends, which it does by itself when it is idle and `leave` is complete.
-async fn serve_connection<S>(service: &S, door: &Door, stream: TcpStream, stop: &CancellationToken, leave: LocalBoxFuture<'static, ()>)
-where
+async fn serve_connection<S>(
+    service: &S,
+    door: &Door,
+    (stream, place): (TcpStream, Option<Place>),
+    stop: &CancellationToken,
+    leave: LocalBoxFuture<'static, ()>,
+) where
     S: Service<Opened, Response = (), Error = DispatchError>,
 {
     let peer = stream.peer_addr().ok();
     let served = match door.open(stream, stop).await {
         Ok((stream, protocol)) => {
-            let connection = HttpConnection::new(stream, protocol, leave);
+            let connection = HttpConnection::new(stream, protocol, leave, place);
             service.call((connection, protocol, peer)).await.map_err(|error| error.to_string())
         }
         Err(error) => Err(error.to_string()),

@@ -4,6 +4,7 @@
 //! a [`Process`], and starts its servers through [`grpc::GrpcApp`] or [`http::HttpApp`], which know the runtime models.
 
 mod admin;
+pub mod client;
 pub mod config;
 pub mod grpc;
 pub mod http;

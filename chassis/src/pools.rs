@@ -1,6 +1,8 @@
 //! Connection pools that `/metrics` tells of while they live.
 //! <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/#connection-pools>
 
+mod waits;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -8,6 +10,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
+    time::Instant,
 };
 
 use bb8::{ManageConnection, PooledConnection, RunError};
@@ -16,6 +19,7 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, gauge::ConstGauge},
 };
+use waits::Waits;
 
 use crate::Process;
 
@@ -24,12 +28,13 @@ use crate::Process;
 pub struct WatchedPool<M: ManageConnection> {
     inner: bb8::Pool<M>,
     waiting: AtomicI64,
+    waits: Waits,
 }
 
 impl<M: ManageConnection> WatchedPool<M> {
     /// Tells `process` of the pool. Pools of one name (a service has one on each serving thread) are shown as one.
     pub fn new(inner: bb8::Pool<M>, name: String, process: &Process) -> Arc<Self> {
-        let pool = Arc::new(Self { inner, waiting: AtomicI64::new(0) });
+        let pool = Arc::new(Self { inner, waiting: AtomicI64::new(0), waits: process.pools.waits(&name) });
         let watched = Arc::downgrade(&pool);
         process.pools.watch(process, name, move || Some(watched.upgrade()?.reading()));
         pool
@@ -40,8 +45,14 @@ impl<M: ManageConnection> WatchedPool<M> {
     /// # Errors
     /// bb8's
     pub async fn get(&self) -> Result<PooledConnection<'_, M>, RunError<M::Error>> {
-        let _waiting = Waiting::begin(&self.waiting);
-        self.inner.get().await
+        let (_waiting, since) = (Waiting::begin(&self.waiting), Instant::now());
+        let got = self.inner.get().await;
+        match &got {
+            Ok(_) => self.waits.got(since.elapsed()),
+            Err(RunError::TimedOut) => self.waits.gave_up(),
+            Err(RunError::User(_)) => {}
+        }
+        got
     }
 
     /// A connection beside the pool.
@@ -93,6 +104,7 @@ pub(crate) struct Pools(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     watched: Mutex<Vec<(String, Read)>>,
+    waits: Mutex<BTreeMap<String, Waits>>,
     is_registered: AtomicBool,
 }
 
@@ -103,6 +115,15 @@ impl Pools {
             process.registry().register_collector(Box::new(self.clone()));
         }
         self.watched().push((name, Box::new(read)));
+    }
+
+    /// Where pools of that name count.
+    fn waits(&self, name: &str) -> Waits {
+        self.all_waits().entry(name.to_owned()).or_default().clone()
+    }
+
+    fn all_waits(&self) -> MutexGuard<'_, BTreeMap<String, Waits>> {
+        self.0.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watched(&self) -> MutexGuard<'_, Vec<(String, Read)>> {
@@ -131,8 +152,8 @@ impl fmt::Debug for Pools {
     }
 }
 
-impl Collector for Pools {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+impl Pools {
+    fn encode_readings(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let readings = self.readings();
         if readings.is_empty() {
             return Ok(());
@@ -146,13 +167,21 @@ impl Collector for Pools {
         }
         let mut gauge = |name, help, value: fn(&Reading) -> i64| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            readings.iter().try_for_each(|(name, reading)| {
-                let labels = [("db_client_connection_pool_name", name.as_str())];
-                ConstGauge::new(value(reading)).encode(family.encode_family(&labels)?)
-            })
+            readings.iter().try_for_each(|(name, reading)| ConstGauge::new(value(reading)).encode(family.encode_family(&label(name))?))
         };
         gauge("db_client_connection_max", "Connections that there may be", |reading| reading.max)?;
         gauge("db_client_connection_pending_requests", "Requests that wait for a connection", |reading| reading.waiting)
+    }
+}
+
+fn label(pool: &str) -> [(&str, &str); 1] {
+    [("db_client_connection_pool_name", pool)]
+}
+
+impl Collector for Pools {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.encode_readings(&mut encoder)?;
+        waits::encode(&self.all_waits(), &mut encoder)
     }
 }
 
@@ -163,6 +192,9 @@ mod tests {
     use prometheus_client::encoding::text::encode;
 
     use super::*;
+
+    /// How long these tests wait for a connection that does not come.
+    const SHORT: std::time::Duration = std::time::Duration::from_millis(300);
 
     struct Numbers;
 
@@ -184,7 +216,11 @@ mod tests {
     }
 
     fn pool(size: u32, process: &Process) -> Arc<WatchedPool<Numbers>> {
-        WatchedPool::new(bb8::Pool::builder().max_size(size).build_unchecked(Numbers), "numbers/test".into(), process)
+        WatchedPool::new(
+            bb8::Pool::builder().max_size(size).connection_timeout(SHORT).build_unchecked(Numbers),
+            "numbers/test".into(),
+            process,
+        )
     }
 
     fn shown(process: &Process) -> String {
@@ -227,6 +263,21 @@ mod tests {
         drop(other);
         expect(&process, &["db_client_connection_max{} 1", "db_client_connection_pending_requests{} 0"]);
         drop(one);
-        assert!(!shown(&process).contains("db_client"));
+        assert!(!shown(&process).contains("db_client_connection_count"));
+    }
+
+    #[tokio::test]
+    async fn waits_are_counted_by_name_and_outlast_their_pools() {
+        let process = Process::default();
+        let (one, other) = (pool(1, &process), pool(1, &process));
+        let taken = one.get().await.unwrap();
+        drop(other.get().await.unwrap());
+        expect(&process, &["db_client_connection_wait_time_seconds_count{} 2", "db_client_connection_timeouts_total{} 0"]);
+        assert!(matches!(one.get().await, Err(RunError::TimedOut)));
+        drop(taken);
+        drop((one, other));
+        expect(&process, &["db_client_connection_wait_time_seconds_count{} 2", "db_client_connection_timeouts_total{} 1"]);
+        let bucket = "db_client_connection_wait_time_seconds_bucket{le=\"0.1\",db_client_connection_pool_name=\"numbers/test\"} 2";
+        assert!(shown(&process).lines().any(|line| line == bucket), "{}", shown(&process));
     }
 }

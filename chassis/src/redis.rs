@@ -1,12 +1,15 @@
 //! Redis connections: a bb8 pool of multiplexed ones, taken and given back at once, so that a slow command holds up
-//! nobody.
+//! nobody. After a failure nobody waits for Redis for a while, see [`Breaker`].
+
+mod breaker;
+pub mod subscription;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bb8::ManageConnection;
@@ -22,6 +25,8 @@ use crate::{
     config::{Problems, Secret},
     pools::WatchedPool,
 };
+use breaker::Probe;
+pub use breaker::{Breaker, BreakerState};
 
 /// The `redis` table of a service's configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,7 +40,7 @@ pub struct RedisConfig {
     pub connect_timeout_ms: u64,
     /// Milliseconds that an answer may take.
     pub response_timeout_ms: u64,
-    /// Milliseconds during which, after a failure, nobody waits for Redis again.
+    /// Milliseconds during which, after a failure, nobody waits for Redis again; then one caller tries for all.
     pub retry_after_ms: u64,
 }
 
@@ -71,12 +76,26 @@ impl RedisConfig {
 
 /// Redis cannot be reached, does not answer in time, or has just failed somebody else.
 #[derive(Debug, thiserror::Error)]
-#[error("redis is unavailable: {0}")]
-pub struct RedisUnavailable(String);
+#[error("redis is unavailable: {reason}")]
+pub struct RedisUnavailable {
+    reason: String,
+    was_tried: bool,
+}
+
+impl RedisUnavailable {
+    /// False where nobody asked Redis, since it had just failed somebody else: says nothing about Redis now.
+    pub fn was_tried(&self) -> bool {
+        self.was_tried
+    }
+
+    fn tried(error: &impl ToString) -> Self {
+        Self { reason: error.to_string(), was_tried: true }
+    }
+}
 
 impl From<RedisError> for RedisUnavailable {
     fn from(error: RedisError) -> Self {
-        Self(error.to_string())
+        Self::tried(&error)
     }
 }
 
@@ -84,28 +103,7 @@ impl From<RedisError> for RedisUnavailable {
 #[derive(Clone)]
 pub struct Redis {
     pool: Arc<WatchedPool<Manager>>,
-    rest: Arc<Rest>,
-}
-
-/// Until when nobody tries Redis: milliseconds since `start`.
-struct Rest {
-    start: Instant,
-    until: AtomicU64,
-    length: u64,
-}
-
-impl Rest {
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn begin(&self) {
-        self.until.store(self.now() + self.length, Ordering::Relaxed);
-    }
-
-    fn is_on(&self) -> bool {
-        self.now() < self.until.load(Ordering::Relaxed)
-    }
+    breaker: Breaker,
 }
 
 impl Redis {
@@ -114,12 +112,20 @@ impl Redis {
     /// # Errors
     /// Where the URL is none.
     pub fn new(config: &RedisConfig, owner: &str, process: &Process) -> Result<Self, StartError> {
+        Self::behind(&Breaker::new(config), config, owner, process)
+    }
+
+    /// As [`Redis::new`], behind a breaker that other pools of the same server are behind too: what one of them has learned
+    /// all know.
+    ///
+    /// # Errors
+    /// As [`Redis::new`].
+    pub fn behind(breaker: &Breaker, config: &RedisConfig, owner: &str, process: &Process) -> Result<Self, StartError> {
         let info = config.url.expose().into_connection_info()?;
         let (host, port) = match info.addr() {
             ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
             other => (other.to_string(), 0),
         };
-        let rest = Arc::new(Rest { start: Instant::now(), until: AtomicU64::new(0), length: config.retry_after_ms });
         let manager = Manager {
             client: Client::open(info)?,
             settings: AsyncConnectionConfig::new()
@@ -127,14 +133,14 @@ impl Redis {
                 .set_response_timeout(Some(Duration::from_millis(config.response_timeout_ms))),
             host,
             port,
-            rest: Arc::clone(&rest),
+            breaker: breaker.clone(),
         };
         let pool = bb8::Pool::builder()
             .max_size(config.pool_size)
             .connection_timeout(Duration::from_millis(config.connect_timeout_ms))
             .test_on_check_out(false)
             .build_unchecked(manager);
-        Ok(Self { pool: WatchedPool::new(pool, format!("{owner}/redis"), process), rest })
+        Ok(Self { pool: WatchedPool::new(pool, format!("{owner}/redis"), process), breaker: breaker.clone() })
     }
 
     /// A connection, to be used for as long as one likes.
@@ -142,19 +148,24 @@ impl Redis {
     /// # Errors
     /// [`RedisUnavailable`], at once where Redis has failed somebody within the last moments.
     pub async fn connection(&self) -> Result<Connection, RedisUnavailable> {
-        if self.rest.is_on() {
-            return Err(RedisUnavailable("it did not answer a moment ago".into()));
-        }
+        let refused = |()| RedisUnavailable { reason: "it did not answer a moment ago".into(), was_tried: false };
+        let probe = self.breaker.enter().map_err(refused)?.map(Arc::new);
+        let epoch = self.breaker.epoch();
         loop {
             let pooled = self.pool.get().await.map_err(|error| {
-                self.rest.begin();
-                RedisUnavailable(error.to_string())
+                self.breaker.failed(epoch);
+                RedisUnavailable::tried(&error)
             })?;
-            // a broken one is thrown away when it goes back
-            if !pooled.broken.load(Ordering::Relaxed) {
-                return Ok(pooled.clone());
+            // one that is not trusted is thrown away when it goes back
+            if pooled.is_trusted() {
+                return Ok(Connection { probe, ..pooled.clone() });
             }
         }
+    }
+
+    /// Whether Redis is asked, and by whom.
+    pub fn state(&self) -> BreakerState {
+        self.breaker.state()
     }
 
     /// `PING`, for readiness.
@@ -172,29 +183,55 @@ impl Redis {
 pub struct Connection {
     inner: RedisSpans<MultiplexedConnection>,
     broken: Arc<AtomicBool>,
-    rest: Arc<Rest>,
+    breaker: Breaker,
+    /// The breaker's epoch in which it was made.
+    made: u64,
+    /// Where its user tries for all.
+    probe: Option<Arc<Probe>>,
 }
 
-async fn note<T>(call: RedisFuture<'_, T>, broken: Arc<AtomicBool>, rest: Arc<Rest>) -> Result<T, RedisError> {
-    let result = call.await;
-    if let Err(error) = &result
-        && (error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error())
-    {
-        broken.store(true, Ordering::Relaxed);
-        rest.begin();
+impl Connection {
+    fn is_trusted(&self) -> bool {
+        !self.broken.load(Ordering::Relaxed) && self.made == self.breaker.epoch()
     }
-    result
+
+    /// What a command tells about the connection.
+    fn witness(&self) -> Witness {
+        Witness { broken: Arc::clone(&self.broken), breaker: self.breaker.clone(), made: self.made, probe: self.probe.clone() }
+    }
+}
+
+struct Witness {
+    broken: Arc<AtomicBool>,
+    breaker: Breaker,
+    made: u64,
+    probe: Option<Arc<Probe>>,
+}
+
+impl Witness {
+    async fn see<T>(self, call: RedisFuture<'_, T>) -> Result<T, RedisError> {
+        let result = call.await;
+        match &result {
+            Err(error) if error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() => {
+                self.broken.store(true, Ordering::Relaxed);
+                self.breaker.failed(self.made);
+            }
+            // what Redis refuses is an answer too
+            _ => self.probe.iter().for_each(|probe| probe.succeeded()),
+        }
+        result
+    }
 }
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        let (broken, rest) = (Arc::clone(&self.broken), Arc::clone(&self.rest));
-        Box::pin(note(self.inner.req_packed_command(command), broken, rest))
+        let witness = self.witness();
+        Box::pin(witness.see(self.inner.req_packed_command(command)))
     }
 
     fn req_packed_commands<'a>(&'a mut self, pipeline: &'a Pipeline, offset: usize, count: usize) -> RedisFuture<'a, Vec<Value>> {
-        let (broken, rest) = (Arc::clone(&self.broken), Arc::clone(&self.rest));
-        Box::pin(note(self.inner.req_packed_commands(pipeline, offset, count), broken, rest))
+        let witness = self.witness();
+        Box::pin(witness.see(self.inner.req_packed_commands(pipeline, offset, count)))
     }
 
     fn get_db(&self) -> i64 {
@@ -207,7 +244,7 @@ struct Manager {
     settings: AsyncConnectionConfig,
     host: String,
     port: u16,
-    rest: Arc<Rest>,
+    breaker: Breaker,
 }
 
 impl ManageConnection for Manager {
@@ -215,11 +252,14 @@ impl ManageConnection for Manager {
     type Error = RedisError;
 
     async fn connect(&self) -> Result<Connection, RedisError> {
+        let made = self.breaker.epoch();
         let inner = self.client.get_multiplexed_async_connection_with_config(&self.settings).await?;
         Ok(Connection {
             inner: RedisSpans::new(inner, &self.host, self.port),
             broken: Arc::new(AtomicBool::new(false)),
-            rest: Arc::clone(&self.rest),
+            breaker: self.breaker.clone(),
+            made,
+            probe: None,
         })
     }
 
@@ -228,6 +268,6 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.broken.load(Ordering::Relaxed)
+        !connection.is_trusted()
     }
 }

@@ -25,15 +25,18 @@ pub enum Model {
 pub struct RuntimeConfig {
     /// `auto`, `shared` or `thread-per-connection`.
     pub model: Model,
-    /// In `thread-per-connection`: connections that are served at the same time, each on its thread.
+    /// In `thread-per-connection`: connections that are served at the same time, each on its thread, streams apart.
     pub threads: usize,
+    /// In `thread-per-connection`: streams that are open at the same time, such as live events, each on a connection and a
+    /// thread of its own beside `threads`; one more is refused.
+    pub max_streams: usize,
     /// In `thread-per-connection`: milliseconds that a connection waits for a thread before it is refused.
     pub queue_timeout_ms: u64,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self { model: Model::Auto, threads: 64, queue_timeout_ms: 2_000 }
+        Self { model: Model::Auto, threads: 64, max_streams: 32, queue_timeout_ms: 2_000 }
     }
 }
 
@@ -50,6 +53,9 @@ impl RuntimeConfig {
     pub(crate) fn check(&self, problems: &mut Problems) {
         if !(1..=1024).contains(&self.threads) {
             problems.add("runtime.threads", &self.threads, "1 to 1024");
+        }
+        if !(1..=1024).contains(&self.max_streams) {
+            problems.add("runtime.max_streams", &self.max_streams, "1 to 1024");
         }
         if self.queue_timeout_ms == 0 {
             problems.add("runtime.queue_timeout_ms", &self.queue_timeout_ms, "at least 1");

@@ -38,6 +38,13 @@ pub fn refused(code: Code, message: impl Into<String>, reason: &str, metadata: i
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, metadata))
 }
 
+/// `RESOURCE_EXHAUSTED` with `google.rpc.RetryInfo`: there is no place for another stream that lasts.
+pub(crate) fn streams_full() -> Status {
+    let mut details = ErrorDetails::with_error_info("TOO_MANY_STREAMS", DOMAIN, HashMap::new());
+    details.set_retry_info(Some(RETRY_DELAY));
+    Status::with_error_details(Code::ResourceExhausted, "too many streams are open: try again, or use fewer", details)
+}
+
 /// `UNAVAILABLE` with `google.rpc.RetryInfo`; the cause goes to the log and not to the caller.
 pub fn unavailable(cause: &str) -> Status {
     tracing::warn!(cause, "unavailable");

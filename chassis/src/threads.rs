@@ -1,5 +1,8 @@
 //! A thread per connection: an acceptor that hands each connection to an idle thread, or to a new one up to a bound, and
-//! beyond it lets the connection wait for a while and then refuses it.
+//! beyond it lets the connection wait for a while and then refuses it. A connection on which a stream begins gives its
+//! place to others: streams have a bound of their own.
+
+mod place;
 
 use std::{
     io,
@@ -20,20 +23,25 @@ use tokio::{
 
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use place::Place;
+pub use place::StreamsFull;
+
 use crate::{StartError, runtime::RuntimeConfig, spawn};
 
 /// Connections that may wait for a thread; the kernel's own queue comes on top.
 const MAX_WAITING: usize = 1024;
+/// How long a connection that was let in may take to begin, whoever waits: its first request may be on its way.
+const FIRST_WORD: Duration = Duration::from_millis(250);
+/// How often who waits asks another idle connection: the last one that was asked may have become busy.
+const ASK_AGAIN: Duration = Duration::from_millis(25);
 /// How long what was begun may go on after a stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// A connection on its way to a thread, with the place that it takes.
-pub(crate) struct Connection {
+struct Connection {
     /// Not yet tied to a runtime: the thread's own drives it.
-    pub(crate) stream: std::net::TcpStream,
-    /// The caller.
-    pub(crate) peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+    stream: std::net::TcpStream,
+    place: Place,
 }
 
 /// Whether connections wait for threads; an idle one should then close.
@@ -44,13 +52,22 @@ pub(crate) struct Shortage {
 }
 
 impl Shortage {
-    /// Completes when this connection, being idle, should make room. One idle connection is asked for each that waits.
+    /// Completes when this connection, being idle, should make room. To be called when it is let in.
     pub(crate) async fn room_is_wanted(&self) {
+        tokio::time::sleep(FIRST_WORD).await;
         loop {
             self.wanted.notified().await;
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 return;
             }
+        }
+    }
+
+    /// Asks one idle connection after the other to make room, for ever.
+    async fn ask(&self) {
+        loop {
+            self.wanted.notify_one();
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 }
@@ -60,7 +77,7 @@ pub(crate) struct Connections {
     mailbox: mpsc::Receiver<Connection>,
     sender: mpsc::Sender<Connection>,
     idle: Arc<Mutex<Vec<mpsc::Sender<Connection>>>>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     stop: CancellationToken,
     /// See [`Shortage`].
     pub(crate) shortage: Arc<Shortage>,
@@ -72,12 +89,12 @@ impl Connections {
         self.stop.clone()
     }
 
-    /// Gives the place of the last connection back and waits for the next; `None` when the server stops.
-    pub(crate) async fn next(&mut self) -> Option<(TcpStream, SocketAddr)> {
+    /// Gives the place of the last connection back and waits for the next, with its place; `None` when the server stops.
+    pub(crate) async fn next(&mut self) -> Option<(TcpStream, Place)> {
         loop {
             if let Some(place) = self.place.take() {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.sender.clone());
-                drop(place);
+                place.leave();
             }
             let connection = tokio::select! {
                 // who has been let in is served
@@ -85,9 +102,9 @@ impl Connections {
                 connection = self.mailbox.recv() => connection?,
                 () = self.stop.cancelled() => return None,
             };
-            self.place = Some(connection.place);
+            self.place = Some(connection.place.clone());
             match TcpStream::from_std(connection.stream) {
-                Ok(stream) => return Some((stream, connection.peer)),
+                Ok(stream) => return Some((stream, connection.place)),
                 Err(error) => tracing::warn!(%error, "a connection was lost before it was served"),
             }
         }
@@ -112,6 +129,7 @@ where
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let pool = Arc::new(Pool {
         places: Arc::new(Semaphore::new(limits.threads)),
+        streams: Arc::new(Semaphore::new(limits.max_streams)),
         idle: Arc::default(),
         shortage: Arc::default(),
         running: Arc::default(),
@@ -140,6 +158,7 @@ where
 
 struct Pool<W> {
     places: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<mpsc::Sender<Connection>>>>,
     shortage: Arc<Shortage>,
     running: Arc<Running>,
@@ -181,7 +200,8 @@ where
             refuse(stream, refusal).await;
             return;
         };
-        let connection = stream.into_std().map(|stream| Connection { stream, peer, place });
+        let place = Place::new(place, Arc::clone(&self.streams));
+        let connection = stream.into_std().map(|stream| Connection { stream, place });
         if let Err(error) = connection.and_then(|connection| self.hand_over(connection)) {
             tracing::error!(%error, "a connection could not be served");
         }
@@ -196,13 +216,15 @@ where
             self.shortage.waiting.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        self.shortage.wanted.notify_one();
-        let place = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_owned()).await;
+        let place = tokio::select! {
+            place = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_owned()) => place.ok().and_then(Result::ok),
+            () = self.shortage.ask() => None,
+        };
         self.shortage.waiting.fetch_sub(1, Ordering::Relaxed);
-        place.ok()?.ok()
+        place
     }
 
-    /// To an idle thread, or a new one: there are never more threads than places.
+    /// To an idle thread, or a new one: there are never more threads than places, those of streams included.
     fn hand_over(&self, mut connection: Connection) -> io::Result<()> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -50,6 +50,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Milliseconds that the calls to other services which one request needs may take together.
     pub call_timeout_ms: u64,
+    /// The same for requests that count over many rows, such as `GET /orders/stats`, once it is known who asks.
+    pub report_timeout_ms: u64,
     /// Milliseconds until the answer to a request has to begin.
     pub request_timeout_ms: u64,
     /// Requests that may be open in the process; one more is answered with 503.
@@ -84,8 +86,8 @@ pub struct Cors {
     pub allow_credentials: bool,
 }
 
-/// Routes for trying things out. Off in production.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Routes for trying things out. Off where nothing is said, as production should have them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Diagnostics {
     /// Whether `GET /slow` and `GET /error` are there.
@@ -102,6 +104,11 @@ impl Limits {
     pub(crate) fn call_timeout(self) -> Duration {
         Duration::from_millis(self.call_timeout_ms)
     }
+
+    /// `report_timeout_ms`.
+    pub(crate) fn report_timeout(self) -> Duration {
+        Duration::from_millis(self.report_timeout_ms)
+    }
 }
 
 impl Default for Config {
@@ -114,12 +121,18 @@ impl Default for Config {
                 catalog_cache: "http://127.0.0.1:50052".into(),
                 orders: "http://127.0.0.1:50053".into(),
             },
-            limits: Limits { body_bytes: 64 << 10, call_timeout_ms: 1_800, request_timeout_ms: 10_000, in_flight: 4_096 },
+            limits: Limits {
+                body_bytes: 64 << 10,
+                call_timeout_ms: 1_800,
+                report_timeout_ms: 6_000,
+                request_timeout_ms: 10_000,
+                in_flight: 4_096,
+            },
             // stops who runs wild, and not a load test
             rate_limit: RateLimit { requests_per_second: 20_000, burst: 40_000 },
             proxies: Proxies::default(),
             cors: Cors::default(),
-            diagnostics: Diagnostics { enabled: true },
+            diagnostics: Diagnostics::default(),
         }
     }
 }
@@ -137,8 +150,9 @@ impl ServiceConfig for Config {
         if !(1..=16 << 20).contains(&self.limits.body_bytes) {
             problems.add("limits.body_bytes", &self.limits.body_bytes, "1 to 16777216");
         }
-        if !(1..=60_000).contains(&self.limits.call_timeout_ms) {
-            problems.add("limits.call_timeout_ms", &self.limits.call_timeout_ms, "1 to 60000");
+        let limits = [("limits.call_timeout_ms", self.limits.call_timeout_ms), ("limits.report_timeout_ms", self.limits.report_timeout_ms)];
+        for (key, value) in limits.into_iter().filter(|(_, value)| !(1..=60_000).contains(value)) {
+            problems.add(key, &value, "1 to 60000");
         }
         if !(1..=600_000).contains(&self.limits.request_timeout_ms) {
             problems.add("limits.request_timeout_ms", &self.limits.request_timeout_ms, "1 to 600000");
@@ -194,7 +208,10 @@ mod tests {
     fn the_defaults_are_the_documented_ones() {
         let config = read(&[]).unwrap();
         assert_eq!((config.server, config.common.admin), (Address::local(8080), Address::local(9100)));
-        assert_eq!(config.limits, Limits { body_bytes: 65_536, call_timeout_ms: 1_800, request_timeout_ms: 10_000, in_flight: 4_096 });
+        let Limits { body_bytes, call_timeout_ms, report_timeout_ms, request_timeout_ms, in_flight } = config.limits;
+        assert_eq!((body_bytes, in_flight), (65_536, 4_096));
+        assert_eq!((call_timeout_ms, report_timeout_ms, request_timeout_ms), (1_800, 6_000, 10_000));
+        assert!(!config.diagnostics.enabled);
         assert_eq!(config.upstream.catalog_cache, "http://127.0.0.1:50052");
     }
 
@@ -210,7 +227,8 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         let mistakes =
-            [("limits.body_bytes", "0"), ("limits.call_timeout_ms", "0"), ("upstream.auth", "auth:50051"), ("upstream.orders", "")];
-        assert_eq!(read(&mistakes).unwrap_err(), ["upstream.auth", "upstream.orders", "limits.body_bytes", "limits.call_timeout_ms"]);
+            [("limits.body_bytes", "0"), ("limits.report_timeout_ms", "0"), ("upstream.auth", "auth:50051"), ("upstream.orders", "")];
+        assert_eq!(read(&mistakes).unwrap_err(), ["upstream.auth", "upstream.orders", "limits.body_bytes", "limits.report_timeout_ms"]);
+        assert_eq!(read(&[("limits.call_timeout_ms", "60001")]).unwrap_err(), ["limits.call_timeout_ms"]);
     }
 }

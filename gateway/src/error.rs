@@ -42,6 +42,8 @@ pub(crate) enum Error {
     RateLimited { retry_after: Duration },
     #[error("too many requests are open")]
     Overloaded,
+    #[error(transparent)]
+    TooManyStreams(#[from] chassis::http::StreamsFull),
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     #[error("HTTP status {0}, as requested")]
@@ -82,6 +84,7 @@ impl Error {
 const REALM: &str = "Bearer realm=\"throughline\"";
 const INTERNAL_DETAIL: &str = "The mistake is on the server's side and has been recorded; name the request_id when you report it.";
 const TIMEOUT_DETAIL: &str = "The answer took longer than the request allows.";
+const STREAMS_DETAIL: &str = "More streams are open than can be served. Try again when others have ended.";
 const UNAVAILABLE_DETAIL: &str = "A part of the service cannot be reached or does not answer in time. Try again shortly.";
 
 impl From<&Error> for Problem {
@@ -106,6 +109,7 @@ impl From<&Error> for Problem {
             Error::Overloaded => {
                 Self::new(Kind::Unavailable, "More requests are open than can be served. Try again shortly.").with_header(RETRY_AFTER, "1")
             }
+            Error::TooManyStreams(_) => Self::new(Kind::Unavailable, STREAMS_DETAIL).with_header(RETRY_AFTER, "1"),
             Error::TimedOut(_) => Self::new(Kind::Timeout, TIMEOUT_DETAIL).with_cause(error.to_string()),
             Error::Requested(status) => {
                 let problem = Self::new(Kind::Requested(*status), "You asked for it.");
@@ -138,6 +142,9 @@ fn from_grpc(status: &tonic::Status, lines: &[ProductId], error: &Error) -> Prob
         Code::OutOfRange => told(Kind::OutOfRange),
         Code::PermissionDenied => told(Kind::Forbidden),
         Code::Unauthenticated => unauthenticated(status, &details),
+        Code::ResourceExhausted if reason(&details) == "TOO_MANY_STREAMS" => {
+            Problem::new(Kind::Unavailable, STREAMS_DETAIL).with_header(RETRY_AFTER, &retry_after(&details))
+        }
         Code::ResourceExhausted => told(Kind::TooManyRequests).with_header(RETRY_AFTER, &retry_after(&details)),
         // a callee cancels what has outlived its limit
         Code::Unavailable | Code::Cancelled => Problem::new(Kind::Unavailable, UNAVAILABLE_DETAIL)

@@ -1,7 +1,8 @@
 //! What bounds requests: the process's capacity, each client's share of it, and time.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    future::{Ready, ready},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -11,14 +12,14 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, ResponseError,
+    FromRequest, HttpRequest, ResponseError,
     body::{BoxBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Payload, ServiceRequest, ServiceResponse},
     http::header::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     web::Data,
 };
-use chassis::Process;
+use chassis::{Process, client};
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
@@ -119,7 +120,7 @@ pub(crate) async fn rate_limit(request: ServiceRequest, next: Next<impl MessageB
     let (Some((policy, limiter)), Some(client)) = (bounds, client_address(request.request())) else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    match limiter.check_key(&share_of(client)) {
+    match limiter.check_key(&client::network(client)) {
         Ok(left) => {
             let mut response = next.call(request).await?.map_into_boxed_body();
             tell(response.headers_mut(), policy, remaining(&left), 1);
@@ -162,6 +163,19 @@ pub(crate) async fn timeout(request: ServiceRequest, next: Next<impl MessageBody
     }
 }
 
+/// Leave to answer for as long as the client listens: there are places for so many (`runtime.max_streams`) where each
+/// connection has a thread. The connection ends with the answer, whatever it is.
+pub(crate) struct Lasting;
+
+impl FromRequest for Lasting {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(chassis::http::begin_stream(request).map(|()| Self).map_err(Error::from))
+    }
+}
+
 /// Where a request comes from: the peer, or what trusted proxies say of whom they stand for.
 pub(crate) fn client_address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
@@ -186,17 +200,6 @@ fn behind_proxies(peer: IpAddr, named: &[&str], trusted: &[IpNet]) -> IpAddr {
         client = address.to_canonical();
     }
     client
-}
-
-/// Who has many addresses of one IPv6 network is one client.
-fn share_of(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
 }
 
 #[cfg(test)]
@@ -244,12 +247,5 @@ mod tests {
         let all = async { tokio::join!(forget(&slow), forget(&fast), forgotten) };
         tokio::time::timeout(Duration::from_secs(30), all).await.expect("idle clients are kept");
         assert_eq!(slow.len(), 10_000, "who has used up its share is remembered");
-    }
-
-    #[test]
-    fn a_network_of_64_bits_is_one_client() {
-        assert_eq!(share_of(ip("2001:db8:1:2:3::4")), share_of(ip("2001:db8:1:2:ffff::")));
-        assert_ne!(share_of(ip("2001:db8:1:2::")), share_of(ip("2001:db8:1:3::")));
-        assert_eq!(share_of(ip("192.0.2.1")), ip("192.0.2.1"));
     }
 }

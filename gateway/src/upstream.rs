@@ -56,6 +56,7 @@ pub(crate) struct Clients {
     /// Of [`AUTH`], [`CATALOG_CACHE`] and [`ORDERS`].
     channels: [Channel; 3],
     call_timeout: Duration,
+    report_timeout: Duration,
 }
 
 impl Clients {
@@ -76,6 +77,7 @@ impl Clients {
             customers: CustomerServiceClient::new(orders.clone()),
             stock: StockServiceClient::new(orders),
             call_timeout: config.limits.call_timeout(),
+            report_timeout: config.limits.report_timeout(),
         })
     }
 }
@@ -105,6 +107,12 @@ impl Calls {
         Ok(Self { clients, request })
     }
 
+    /// Lets the calls from here on take together as long as a report may: it reads more than other requests.
+    pub(crate) fn for_report(&self) -> &Self {
+        self.request.time_left.set(self.clients.report_timeout);
+        self
+    }
+
     /// Lets the calls of this request that need credentials carry this access token.
     pub(crate) fn act_for(&self, access_token: &str) {
         let value = MetadataValue::try_from(format!("Bearer {access_token}")).ok();
@@ -118,11 +126,7 @@ impl Calls {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let left = self.request.time_left.get();
-        let begun = Instant::now();
-        let result = chassis::grpc::within(left, message, |request| send(self.with_credentials(service, request))).await;
-        self.request.time_left.set(left.saturating_sub(begun.elapsed()));
-        result.map_err(|status| failed(service, status))
+        self.timed(service, |left| chassis::grpc::within(left, message, |request| send(self.with_credentials(service, request)))).await
     }
 
     /// As [`Self::call`], for what only reads: it may be asked again where the service is away for a moment.
@@ -137,9 +141,17 @@ impl Calls {
             CATALOG_CACHE => catalog_cache,
             _ => orders,
         };
-        let left = self.request.time_left.get();
-        let begun = Instant::now();
-        let result = channel.idempotent(left, message, |request| send(self.with_credentials(service, request))).await;
+        self.timed(service, |left| channel.idempotent(left, message, |request| send(self.with_credentials(service, request)))).await
+    }
+
+    /// A call within the time that is left, which has less afterwards. What the request does between its calls, such as waiting
+    /// for a body, takes nothing of it: a deadline would.
+    async fn timed<T, F>(&self, service: &'static str, call: impl FnOnce(Duration) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let (left, begun) = (self.request.time_left.get(), Instant::now());
+        let result = call(left).await;
         self.request.time_left.set(left.saturating_sub(begun.elapsed()));
         result.map_err(|status| failed(service, status))
     }

@@ -109,6 +109,10 @@ impl Service {
         set("TELEMETRY__MODE", mesh.settings.telemetry.mode.clone());
         set("RUNTIME__MODEL", mesh.settings.runtime.model.clone());
         set("TELEMETRY__OTLP_ENDPOINT", format!("http://127.0.0.1:{}", mesh.ports.otlp_grpc));
+        if self.name == "gateway" {
+            // off unless somebody asks; here one may try things out
+            set("DIAGNOSTICS__ENABLED", "true".to_owned());
+        }
         if let Some((_, port)) = self.admin_port(&mesh.ports) {
             set("ADMIN__ADDRESS", format!("127.0.0.1:{port}"));
         }

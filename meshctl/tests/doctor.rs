@@ -123,6 +123,21 @@ fn a_taken_port_is_told_with_its_holder_and_fails() {
 }
 
 #[test]
+fn a_redis_that_is_too_old_is_told_with_the_way_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::capable();
+    machine.has("bin/redis-server", "#!/bin/sh\necho 'Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1'\n");
+    let bin = machine.root.path().join("bin");
+    std::fs::set_permissions(bin.join("redis-server"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let output = machine.command(&["doctor", "--json"]).env("PATH", path).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let check = check(&output, "Redis ≥6.2");
+    assert_eq!(check["found"], "Redis server v=6.0.16 will not do", "{check}");
+    assert!(check["way_out"].as_str().unwrap().contains("packages.redis.io"), "{check}");
+}
+
+#[test]
 fn up_with_ebpf_says_all_that_is_missing_and_starts_nothing() {
     let machine = Machine::capable();
     std::fs::remove_dir_all(machine.root.path()).unwrap();

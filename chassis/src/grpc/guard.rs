@@ -1,5 +1,5 @@
 //! What every gRPC server does around its handlers: a call ends when its deadline has passed, a panic is an answer, streams
-//! end when the server stops, and each call can be a line in the log.
+//! are bounded and end when the server stops, and each call can be a line in the log.
 
 mod body;
 mod record;
@@ -9,10 +9,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{self, Context, Poll},
 };
 
 use body::GuardedBody;
+use futures::future::{Either, Ready, ready};
 use http::{Request, Response, uri::PathAndQuery};
 use record::Record;
 use telemetry::logs::CallLevel;
@@ -22,19 +23,35 @@ use tonic::{Status, body::Body};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::deadline;
+use super::{deadline, services::Services};
+use crate::{status, threads::Place};
 
 /// Layer for a tonic server; see the module.
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
     stop: Arc<CancellationToken>,
     level: CallLevel,
+    /// Where each connection has a thread: that of the connection, and which of its calls are streams that last.
+    place: Option<(Place, Services)>,
 }
 
 impl Guard {
     /// `stop` is cancelled when streams should end; `level` is the one at which calls are logged.
     pub(super) fn new(stop: CancellationToken, level: CallLevel) -> Self {
-        Self { stop: Arc::new(stop), level }
+        Self { stop: Arc::new(stop), level, place: None }
+    }
+
+    /// The same, for one connection.
+    pub(super) fn at(self, place: Place, services: Services) -> Self {
+        Self { place: Some((place, services)), ..self }
+    }
+
+    /// Refuses a stream for which there is no place.
+    fn admit(&self, path: &str) -> Result<(), Status> {
+        match &self.place {
+            Some((place, services)) if services.is_stream(path) => place.begin_stream().map_err(|_| status::streams_full()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -59,7 +76,7 @@ where
 {
     type Response = Response<GuardedBody<B>>;
     type Error = S::Error;
-    type Future = GuardedCall<S::Future>;
+    type Future = Either<GuardedCall<S::Future>, Ready<Result<Self::Response, S::Error>>>;
 
     fn poll_ready(&mut self, poller: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(poller)
@@ -72,9 +89,12 @@ where
             stop: Arc::clone(&self.guard.stop),
             record: Record::begin(&request, self.guard.level),
         };
+        if let Err(status) = self.guard.admit(request.uri().path()) {
+            return Either::Right(ready(Ok(refused(status, Some(terms)))));
+        }
         let timer = terms.deadline.map(sleep_until);
         let call = terms.hold(|| self.inner.call(request));
-        GuardedCall { call: Some(call), timer, terms: Some(terms) }
+        Either::Left(GuardedCall { call: Some(call), timer, terms: Some(terms) })
     }
 }
 
@@ -149,7 +169,7 @@ where
             Ok(Poll::Ready(Ok(response))) => Ok(response),
             Ok(Poll::Pending) => {
                 let Some(timer) = this.timer.as_mut().as_pin_mut() else { return Poll::Pending };
-                ready!(timer.poll(poller));
+                task::ready!(timer.poll(poller));
                 Err(deadline::passed())
             }
             Err(status) => Err(status),

@@ -19,15 +19,13 @@ use tonic_health::{
 };
 use tower_layer::{Identity, Stack};
 
-use super::{KEEP_ALIVE, connection::GrpcConnection, guard::Guard};
+use super::{KEEP_ALIVE, connection::GrpcConnection, guard::Guard, services::Services};
 use crate::{
     Process, StartError, spawn,
-    threads::{self, Connections, DRAIN},
+    threads::{self, Connections, DRAIN, Place},
     tls::Tls,
 };
 
-/// What every server has beside its own services.
-const OWN: [&str; 2] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
 /// How often readiness is copied to grpc.health.v1.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 /// What a connection is told for which there is no thread: an empty SETTINGS frame, and GOAWAY with `REFUSED_STREAM`,
@@ -46,12 +44,13 @@ const REFUSAL: &[u8] = &[
 pub async fn serve<F>(
     listener: TcpListener,
     process: &Process,
-    services: &'static [&'static str],
+    services: impl Into<Services>,
     factory: impl Fn() -> F + Clone + Send + Sync + 'static,
 ) -> Result<(), StartError>
 where
     F: Future<Output = Result<Routes, StartError>>,
 {
+    let services = services.into();
     let (reporter, health) = tonic_health::server::health_reporter();
     let stop = CancellationToken::new();
     drop(spawn(report_health(reporter, process.clone(), services, stop.clone())));
@@ -83,21 +82,13 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async move {
         let routes = factory().await?;
-        while let Some((stream, _)) = connections.next().await {
+        while let Some((stream, place)) = connections.next().await {
             let _nodelay = stream.set_nodelay(true);
             let (connection, closed) = GrpcConnection::new(stream);
             // the end of the stream would be the end of the connection
             let incoming = stream::once(ready(Ok::<_, Infallible>(connection))).chain(stream::pending());
-            let (shortage, shutdown) = (Arc::clone(&connections.shortage), connections.shutdown());
-            // the first of these ends the connection, once the call that it may be busy with is over
-            let end = async move {
-                tokio::select! {
-                    () = closed.cancelled() => {}
-                    () = shutdown.cancelled() => {}
-                    () = shortage.room_is_wanted() => {}
-                }
-            };
-            let server = common.server(routes.clone(), Some(1))?;
+            let end = end_of(closed, place.clone(), &connections);
+            let server = common.at(place).server(routes.clone(), Some(1))?;
             if let Err(error) = server.serve_with_incoming_shutdown(incoming, end).await {
                 tracing::debug!(%error, "a connection broke");
             }
@@ -106,13 +97,26 @@ where
     })
 }
 
+/// Completes when a connection should end, once the call that it may be busy with is over. One with a stream that lasts says
+/// goodbye at once: further calls of that caller need another connection.
+fn end_of(closed: CancellationToken, place: Place, connections: &Connections) -> impl Future<Output = ()> + 'static {
+    let (shortage, shutdown) = (Arc::clone(&connections.shortage), connections.shutdown());
+    async move {
+        tokio::select! {
+            () = closed.cancelled() => {}
+            () = shutdown.cancelled() => {}
+            () = place.stream_began() => {}
+            () = shortage.room_is_wanted() => {}
+        }
+    }
+}
+
 /// The inner one first.
 type Layers = Stack<Guard, Stack<GrpcServer, Identity>>;
 
 /// What all serving threads have in common.
 struct Common<H: Health> {
-    /// Which ones reflection tells of: the descriptors are those of the whole mesh.
-    services: &'static [&'static str],
+    services: Services,
     health: HealthServer<H>,
     guard: Guard,
     tls: Option<Tls>,
@@ -125,13 +129,18 @@ impl<H: Health> Clone for Common<H> {
 }
 
 impl<H: Health> Common<H> {
+    /// The same, for the connection that has this place.
+    fn at(&self, place: Place) -> Self {
+        let common = self.clone();
+        Self { guard: common.guard.at(place, self.services), ..common }
+    }
+
     /// A server of these routes, with what every server has. `streams` is how many calls a connection may have open.
     fn server(&self, routes: Routes, streams: Option<u32>) -> Result<Router<Layers>, StartError> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-        let named = self.services.iter().copied().chain(OWN);
-        let reflection = named.fold(reflection, tonic_reflection::server::Builder::with_service_name).build_v1()?;
+        let reflection = self.services.reflected().fold(reflection, tonic_reflection::server::Builder::with_service_name).build_v1()?;
         let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE)).max_concurrent_streams(streams);
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.of_grpc_server())?;
@@ -142,9 +151,9 @@ impl<H: Health> Common<H> {
 }
 
 /// Follows readiness until the process stops; then `stop` is cancelled, after the last word has been said.
-async fn report_health(reporter: HealthReporter, process: Process, services: &'static [&'static str], stop: CancellationToken) {
+async fn report_health(reporter: HealthReporter, process: Process, services: Services, stop: CancellationToken) {
     let report = async |status| {
-        for name in services.iter().copied().chain([""]) {
+        for name in services.reporting() {
             reporter.set_service_status(name, status).await;
         }
     };

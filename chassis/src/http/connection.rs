@@ -1,5 +1,5 @@
 //! A connection that ends by itself when it should: when it is idle, and either the process stops or others wait for its
-//! thread.
+//! thread; and that says in full what actix-http says of a request that cannot be read.
 
 use std::{
     io,
@@ -8,7 +8,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use actix_http::Protocol;
+use actix_http::{Protocol, StatusCode};
+use actix_web::web::{Buf, Bytes};
 use futures::{
     FutureExt,
     future::{Fuse, LocalBoxFuture},
@@ -18,8 +19,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{GOODBYE, activity::Activity};
-use crate::transport::Transport;
+use super::{GOODBYE, activity::Activity, unreadable};
+use crate::{threads::Place, transport::Transport};
 
 /// GOAWAY of HTTP/2 without an error, for streams from the highest on: begin no more of them, those that are open will be
 /// finished (RFC 9113, section 6.8). actix-http has no word for this.
@@ -36,13 +37,23 @@ pub(super) struct HttpConnection {
     goodbye: &'static [u8],
     /// Runs while nothing happens after that.
     silence: Option<Pin<Box<Sleep>>>,
+    /// What is still to be said of a problem.
+    problem: Option<Bytes>,
 }
 
 impl HttpConnection {
-    /// `leave` completes when the connection should end.
-    pub(super) fn new(stream: Transport, protocol: Protocol, leave: LocalBoxFuture<'static, ()>) -> Self {
-        let activity = Rc::default();
-        Self { stream, activity, is_http2: protocol == Protocol::Http2, leave: leave.fuse(), leaving: false, goodbye: &[], silence: None }
+    /// `leave` completes when the connection should end; `place` is that of one which has a thread.
+    pub(super) fn new(stream: Transport, protocol: Protocol, leave: LocalBoxFuture<'static, ()>, place: Option<Place>) -> Self {
+        Self {
+            stream,
+            activity: Activity::new(place),
+            is_http2: protocol == Protocol::Http2,
+            leave: leave.fuse(),
+            leaving: false,
+            goodbye: &[],
+            silence: None,
+            problem: None,
+        }
     }
 
     /// What it is doing.
@@ -89,6 +100,38 @@ impl HttpConnection {
         }
         Pin::new(&mut self.stream).poll_flush(poller)
     }
+
+    /// Whether, and from where on, `bytes` are what actix-http says of a request that cannot be read.
+    fn bare_answer(&self, bytes: &[u8]) -> Option<(usize, StatusCode)> {
+        if self.is_http2 || !self.activity.may_answer_by_itself() { None } else { unreadable::bare_answer(bytes) }
+    }
+
+    fn poll_problem(&mut self, poller: &mut Context<'_>, status: StatusCode) -> Poll<io::Result<()>> {
+        let left = self.problem.get_or_insert_with(|| unreadable::problem(status));
+        while !left.is_empty() {
+            let length = ready!(Pin::new(&mut self.stream).poll_write(poller, left))?;
+            if length == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            left.advance(length);
+        }
+        self.problem = None;
+        self.drain(poller);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what has come and nobody will read: with that the kernel would throw our last words away.
+    fn drain(&mut self, poller: &mut Context<'_>) {
+        const PIECES: usize = 64;
+        let mut piece = [0; 8 << 10];
+        for _ in 0..PIECES {
+            let mut buffer = ReadBuf::new(&mut piece);
+            let read = Pin::new(&mut self.stream).poll_read(poller, &mut buffer);
+            if buffer.filled().is_empty() || !matches!(read, Poll::Ready(Ok(()))) {
+                break;
+            }
+        }
+    }
 }
 
 impl AsyncRead for HttpConnection {
@@ -98,6 +141,9 @@ impl AsyncRead for HttpConnection {
         if buffer.filled().len() > before {
             self.activity.received();
             self.silence = None;
+        } else if matches!(read, Poll::Ready(Ok(()))) && self.activity.is_stream() {
+            // whoever hangs up on an answer that lasts does not read it
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         // the end of the stream is what the server takes for the caller's goodbye
         if read.is_pending() { self.poll_end(poller) } else { read }
@@ -112,7 +158,12 @@ impl AsyncWrite for HttpConnection {
         }
         self.activity.sending();
         self.silence = None;
-        Pin::new(&mut self.stream).poll_write(poller, bytes)
+        match self.bare_answer(bytes) {
+            None => Pin::new(&mut self.stream).poll_write(poller, bytes),
+            Some((0, status)) => self.poll_problem(poller, status).map_ok(|()| bytes.len()),
+            // first what stands before it
+            Some((place, _)) => Pin::new(&mut self.stream).poll_write(poller, &bytes[..place]),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, poller: &mut Context<'_>) -> Poll<io::Result<()>> {

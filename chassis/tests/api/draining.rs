@@ -187,7 +187,7 @@ async fn a_request_that_was_begun_is_finished_before_the_public_port_closes() {
         // the connection is there
         assert_eq!(client.get(site.url()).send().await.unwrap().status(), StatusCode::OK);
         let asked = chassis::spawn(client.get(url).send());
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        eventually("the request has begun", async || site.begun() == 1).await;
         let taken = site.stopped().await;
         assert_eq!(asked.await.unwrap().unwrap().status(), StatusCode::OK);
         assert!(taken < Duration::from_secs(5), "{taken:?}");

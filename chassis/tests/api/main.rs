@@ -14,3 +14,4 @@ mod public;
 mod raw;
 mod retries;
 mod settings;
+mod streams;

@@ -12,7 +12,7 @@ use std::{
 
 use chassis::{
     Process, StartError,
-    grpc::{self, Channel},
+    grpc::{self, Channel, Services},
     runtime::{Model, RuntimeConfig},
 };
 use futures::{
@@ -112,7 +112,7 @@ impl Server {
                 let probe = probe.clone();
                 async move { Ok(Routes::new(probe)) }
             };
-            grpc::serve(listener, &own, &[Probe::NAME], factory).await
+            grpc::serve(listener, &own, Services::new(&[Probe::NAME]).with_streams(&[WATCH]), factory).await
         });
         Self { address, process, serving }
     }
@@ -133,6 +133,12 @@ pub(crate) fn process(model: Model) -> Process {
     Process::new(RuntimeConfig { model, ..RuntimeConfig::default() }, Mode::Off)
 }
 
+/// The same, with a thread for each connection, of which there are so many, and for each stream.
+pub(crate) fn of_threads(threads: usize, max_streams: usize) -> Process {
+    let runtime = RuntimeConfig { model: Model::ThreadPerConnection, threads, max_streams, ..RuntimeConfig::default() };
+    Process::new(runtime, Mode::Off)
+}
+
 /// Calls a method of [`Probe`].
 pub(crate) async fn ask(channel: Channel, method: &'static str, request: Request<String>) -> Result<Response<String>, Status> {
     let mut client = tonic::client::Grpc::new(channel);
@@ -144,11 +150,13 @@ pub(crate) async fn ask(channel: Channel, method: &'static str, request: Request
 pub(crate) async fn watch(channel: Channel, text: &str) -> Result<Streaming<String>, Status> {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.map_err(|error| Status::unknown(format!("not ready: {error:?}")))?;
-    let (path, request) = (PathAndQuery::from_static("/test.Probe/Watch"), Request::new(text.to_owned()));
+    let (path, request) = (PathAndQuery::from_static(WATCH), Request::new(text.to_owned()));
     Ok(client.server_streaming(request, path, ProstCodec::default()).await?.into_inner())
 }
 
 pub(crate) const ASK: &str = "/test.Probe/Ask";
+/// A stream that lasts.
+const WATCH: &str = "/test.Probe/Watch";
 
 /// Something that goes on in a handler: how much of it there is now.
 #[derive(Debug, Clone, Default)]

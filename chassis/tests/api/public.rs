@@ -2,15 +2,26 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::{
+    App, HttpRequest, HttpResponse,
+    web::{self, Bytes, Data},
+};
 use chassis::{Process, tls::TlsMode};
+use futures::{StreamExt, stream};
 use http::Version;
 use reqwest::{Client, StatusCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
+};
 
 use crate::{
     authority::Authority,
@@ -18,10 +29,19 @@ use crate::{
     probe::{MODELS, process},
 };
 
+/// What the application shares with the test.
+struct Doings {
+    /// Requests of `/slow` and `/held`.
+    begun: AtomicUsize,
+    /// What those of `/held` wait for.
+    release: Semaphore,
+}
+
 /// A small application on a thread of its own, as a process would have it.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) process: Process,
+    doings: Arc<Doings>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -33,16 +53,31 @@ impl Site {
 
     pub(crate) fn open_on(listener: std::net::TcpListener, process: Process) -> Self {
         let (address, own) = (listener.local_addr().unwrap(), process.clone());
-        let app = || App::new().route("/", web::get().to(told)).route("/slow", web::get().to(slow));
+        let doings = Arc::new(Doings { begun: AtomicUsize::new(0), release: Semaphore::new(0) });
+        let shared = Data::from(Arc::clone(&doings));
+        let app = move || {
+            let app = App::new().app_data(shared.clone()).route("/", web::get().to(told)).route("/slow", web::get().to(slow));
+            app.route("/held", web::get().to(held)).route("/endless", web::get().to(endless))
+        };
         let serving = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(chassis::http::serve(listener, &own, app)).unwrap();
         });
-        Self { address, process, serving: Some(serving) }
+        Self { address, process, doings, serving: Some(serving) }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How many requests of `/slow` and `/held` have begun.
+    pub(crate) fn begun(&self) -> usize {
+        self.doings.begun.load(Ordering::SeqCst)
+    }
+
+    /// Lets one request of `/held` come to its end.
+    pub(crate) fn release(&self) {
+        self.doings.release.add_permits(1);
     }
 
     /// Tells it to stop, and how long that took.
@@ -66,9 +101,25 @@ async fn told(request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok().body(format!("{:?} {} {}", request.version(), info.scheme(), request.path()))
 }
 
-async fn slow() -> HttpResponse {
+async fn held(doings: Data<Doings>) -> HttpResponse {
+    doings.begun.fetch_add(1, Ordering::SeqCst);
+    doings.release.acquire().await.unwrap().forget();
+    HttpResponse::Ok().body("held")
+}
+
+async fn slow(doings: Data<Doings>) -> HttpResponse {
+    doings.begun.fetch_add(1, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(400)).await;
     HttpResponse::Ok().body("slow")
+}
+
+/// A stream that says one thing.
+async fn endless(request: HttpRequest) -> HttpResponse {
+    if chassis::http::begin_stream(&request).is_err() {
+        return HttpResponse::ServiceUnavailable().finish();
+    }
+    let first = stream::iter([Ok::<_, actix_web::Error>(Bytes::from_static(b"first"))]);
+    HttpResponse::Ok().streaming(first.chain(stream::pending()))
 }
 
 pub(crate) fn client() -> Client {
@@ -79,7 +130,7 @@ pub(crate) fn client_of_http2() -> Client {
     Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
 }
 
-async fn text(client: &Client, url: &str) -> (StatusCode, Version, String) {
+pub(crate) async fn text(client: &Client, url: &str) -> (StatusCode, Version, String) {
     let response = client.get(url).send().await.unwrap();
     (response.status(), response.version(), response.text().await.unwrap())
 }

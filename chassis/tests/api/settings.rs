@@ -1,4 +1,4 @@
-//! Settings of TLS that cannot be meant are found before anything is served.
+//! Settings of threads and TLS that cannot be meant are found before anything is served.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -38,6 +38,19 @@ fn read(pairs: &[(&str, &Path)]) -> Result<Config, ConfigError> {
 
 fn mistakes(pairs: &[(&str, &Path)]) -> Vec<Problem> {
     read(pairs).unwrap_err().problems
+}
+
+#[test]
+fn threads_and_streams_are_bounded_and_there_is_one_at_least() {
+    for key in ["runtime.threads", "runtime.max_streams"] {
+        for value in ["0", "1025"] {
+            let found = mistakes(&[(key, Path::new(value))]);
+            let found: Vec<_> = found.iter().map(|problem| (problem.key.as_str(), problem.allowed.as_str())).collect();
+            assert_eq!(found, [(key, "1 to 1024")]);
+        }
+    }
+    let runtime = read(&[]).unwrap().common.runtime;
+    assert_eq!((runtime.threads, runtime.max_streams), (64, 32));
 }
 
 #[test]

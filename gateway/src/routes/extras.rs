@@ -11,7 +11,7 @@ use crate::{
     diagnostics::{ErrorQuery, Slow, SlowQuery},
     error::Error,
     events::{self, EventQuery},
-    limits::Shared,
+    limits::{Lasting, Shared},
     query::InQuery,
     upstream::{Calls, health::Health},
     window::{Check, Checked},
@@ -31,11 +31,14 @@ pub(super) async fn check_rate_limit(calls: Calls, by: By<Caller, Body<Check>>) 
     Ok(Json(answer.try_into()?))
 }
 
+type Listen = (InQuery<EventQuery>, Lasting);
+
 /// What happens to users and sessions from now on: the caller's own, everybody's for admins.
 #[utoipa::path(get, path = "/api/v1/events", tag = "operation", security(("bearer" = [])), params(EventQuery),
     responses((status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream")))]
-pub(super) async fn live_events(calls: Calls, shared: Data<Shared>, by: By<Caller, InQuery<EventQuery>>) -> Result<HttpResponse, Error> {
-    let events = calls.stream_events(by.input.0.into()).await?;
+pub(super) async fn live_events(calls: Calls, shared: Data<Shared>, by: By<Caller, Listen>) -> Result<HttpResponse, Error> {
+    let (InQuery(query), Lasting) = by.input;
+    let events = calls.stream_events(query.into()).await?;
     Ok(events::answer(events, shared.shutdown.clone()))
 }
 

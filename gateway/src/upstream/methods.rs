@@ -171,8 +171,11 @@ impl Calls {
         service: &'static str,
         call: impl Future<Output = Result<tonic::Response<Streaming<T>>, tonic::Status>>,
     ) -> Result<Streaming<T>, Error> {
-        let answer = tokio::time::timeout(self.request.time_left.get(), call).await;
-        let answer = answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("the stream did not begin")));
-        answer.map(tonic::Response::into_inner).map_err(|status| failed(service, status))
+        let within = async |left| {
+            let answer = tokio::time::timeout(left, call).await;
+            let answer = answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("the stream did not begin")));
+            answer.map(tonic::Response::into_inner)
+        };
+        self.timed(service, within).await
     }
 }

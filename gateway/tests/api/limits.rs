@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use proto::catalog::ListProductsResponse;
+use proto::{catalog::ListProductsResponse, orders::GetOrderStatsResponse};
 use serde_json::json;
 
 use crate::world::{World, send};
@@ -83,8 +83,27 @@ async fn an_answer_that_takes_too_long_is_504() {
     assert_eq!(world.get("/api/v1/slow?ms=1").await.json, json!({"ms": 1}));
 }
 
+/// 504, or 503 where the callee notices first and cancels: a neighbour that is faked has no better word for it.
+async fn assert_gave_up(world: &World, path: &str) {
+    let answer = world.get(path).await;
+    assert!([503, 504].contains(&answer.status.as_u16()), "{}", answer.json);
+}
+
 #[tokio::test]
-async fn the_routes_for_trying_things_out_do_that_and_can_be_off() {
+async fn a_report_may_take_longer_than_other_answers() {
+    let world = World::start_with(|config| (config.limits.call_timeout_ms, config.limits.report_timeout_ms) = (1_000, 30_000)).await;
+    world.neighbours.get_order_stats.answers(|_| Ok(GetOrderStatsResponse::default()));
+    world.neighbours.get_order_stats.takes(Duration::from_millis(1_500));
+    assert_eq!(world.get("/api/v1/orders/stats").await.status.as_u16(), 200);
+    world.neighbours.list_products.takes(Duration::from_millis(1_500));
+    assert_gave_up(&world, "/api/v1/products").await;
+    let hurried = World::start_with(|config| config.limits.report_timeout_ms = 100).await;
+    hurried.neighbours.get_order_stats.takes(Duration::from_secs(30));
+    assert_gave_up(&hurried, "/api/v1/orders/stats").await;
+}
+
+#[tokio::test]
+async fn the_routes_for_trying_things_out_do_that() {
     let world = World::start().await;
     for status in [400, 404, 429, 500, 503, 599] {
         let answer = world.get(&format!("/api/v1/error?status={status}")).await;
@@ -95,7 +114,11 @@ async fn the_routes_for_trying_things_out_do_that_and_can_be_off() {
         assert_eq!(world.get(&format!("/api/v1/error?{query}")).await.fields(), ["status"], "{query}");
     }
     assert_eq!(world.get("/api/v1/slow?ms=30001").await.fields(), ["ms"]);
-    let production = World::start_with(|config| config.diagnostics.enabled = false).await;
+}
+
+#[tokio::test]
+async fn the_routes_for_trying_things_out_are_not_there_unless_they_are_asked_for() {
+    let production = World::start_with(|config| config.diagnostics = gateway::Config::default().diagnostics).await;
     for path in ["/api/v1/slow?ms=1", "/api/v1/error"] {
         assert_eq!(production.get(path).await.problem(), (404, "not-found"), "{path}");
     }

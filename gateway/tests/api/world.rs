@@ -62,8 +62,9 @@ impl World {
         let [auth, catalog_cache, orders] = [0, 1, 2].map(|index| format!("http://{}", servers[index].1.address));
         config.upstream = gateway::Upstream { auth, catalog_cache, orders };
         config.limits.call_timeout_ms = 30_000;
+        config.diagnostics.enabled = true;
         change(&mut config);
-        let process = Process::default();
+        let process = Process::new(config.common.runtime, telemetry::Mode::default());
         let url = run(App::build(config, process.clone()).unwrap());
         let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
         for (_, server) in &servers {

@@ -6,7 +6,7 @@ use crate::doctor::{Check, Need};
 use crate::launch::in_path;
 use crate::mesh::Mesh;
 use crate::tool::first_line;
-use crate::{kafka, postgres};
+use crate::{kafka, postgres, redis};
 
 /// Prints what `deploy/packages.sh` (its first argument) finds missing, one package a line.
 const MISSING: &str = r#"have() { command -v "$1" >/dev/null 2>&1; }; . "$0" && missing_packages mesh | tr '\n' ' '"#;
@@ -25,7 +25,7 @@ pub(super) async fn checks(mesh: &Mesh) -> Vec<Check> {
     let postgres = postgres::bin_dir(&mesh.settings.postgres.bin_dir).ok().map(|dir| dir.join("postgres"));
     for (name, package, program, version) in [
         ("Postgres", "postgresql", postgres, "--version"),
-        ("Redis", "redis-server", in_path("redis-server"), "--version"),
+        ("Redis ≥6.2", "redis-server", in_path("redis-server"), "--version"),
         ("Java ≥17", "jre-headless", java, "-version"),
         ("Maven", "maven", in_path("mvn"), ""),
     ] {
@@ -71,6 +71,9 @@ async fn program_of(name: &str, lacking: Option<&str>, program: Option<PathBuf>,
     let place = program.map(|program| program.display().to_string());
     let found = found.map(|line| line.split(" sha=").next().unwrap_or_default().to_owned()).or(place);
     match lacking {
+        None if found.as_deref().is_some_and(redis::is_too_old) => {
+            Check::missing(Need::Always, name, format!("{} will not do", found.unwrap_or_default()), redis::WAY_OUT)
+        }
         None => Check::ok(Need::Always, name, found.unwrap_or_else(|| "there".to_owned())),
         Some(package) => {
             let found = found.map_or_else(|| "none".to_owned(), |found| format!("{found} will not do"));
