@@ -10,9 +10,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backend::BackendArgs;
+use crate::bench::BenchArgs;
 use crate::call::CallArgs;
 use crate::certs::CertsArgs;
 use crate::mesh::names;
+use crate::seed::SeedArgs;
 use crate::services::SERVICES;
 use crate::settings::Telemetry;
 use crate::trace::TraceArgs;
@@ -74,6 +76,10 @@ enum Command {
     Trace(TraceArgs),
     /// Place orders and prove that nothing of their traces is lost or bent; or check traces that are there already
     Verify(Box<VerifyArgs>),
+    /// Measure how far the mesh is from the limits that the servers' own tools show
+    Bench(BenchArgs),
+    /// Fill the database of a mesh that is up with orders and posts of the past year, in any number
+    Seed(SeedArgs),
     /// Call a gRPC method of a service through its reflection
     Call(CallArgs),
     /// Make certificates for TLS between the services and on the gateway's port

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod trace;
 pub mod verify;
 
+mod bench;
 mod caller;
 mod certs;
 mod control;
@@ -34,6 +35,7 @@ mod progress;
 mod redis;
 mod reset;
 mod secrets;
+mod seed;
 mod services;
 mod settings;
 mod signal;

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// How often a condition on a process is looked at again.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What `/proc` counts time in: `USER_HZ` is 100 on every Linux (time(7)).
+const TICK: Duration = Duration::from_millis(10);
+
 /// One process, for as long as the machine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -47,6 +50,8 @@ pub(crate) enum Ended {
 struct Stat {
     state: char,
     parent: i32,
+    /// In user and in system mode, in ticks.
+    used: u64,
     start_time: u64,
 }
 
@@ -57,14 +62,22 @@ fn stat(pid: i32) -> Option<Stat> {
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
-    let start_time = fields.nth(17)?.parse().ok()?;
-    Some(Stat { state, parent, start_time })
+    let (user, system): (u64, u64) = (fields.nth(9)?.parse().ok()?, fields.next()?.parse().ok()?);
+    let start_time = fields.nth(6)?.parse().ok()?;
+    Some(Stat { state, parent, used: user + system, start_time })
 }
 
 impl Identity {
     /// The process that has `pid` now.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         Some(Self { pid, start_time: stat(pid)?.start_time })
+    }
+
+    /// The processor time that it has used.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        stat(self.pid)
+            .filter(|stat| stat.start_time == self.start_time)
+            .map_or(Duration::ZERO, |stat| TICK.saturating_mul(u32::try_from(stat.used).unwrap_or(u32::MAX)))
     }
 
     /// Whether this very process is there, and what it does.

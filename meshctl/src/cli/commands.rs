@@ -13,8 +13,8 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, call, certs, demo, doctor, down, foreground, launch, log_level, logs, output, ports, reset, services, signal, status, summary,
-    up, verify,
+    backend, bench, call, certs, demo, doctor, down, foreground, launch, log_level, logs, output, ports, reset, seed, services, signal,
+    status, summary, up, verify,
 };
 
 /// Does what the command line says.
@@ -54,6 +54,8 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
             args.json |= json;
             return call::run(args, &call::Surroundings::of(&mesh)?).await;
         }
+        Command::Bench(args) => return bench::run(&args, &mesh, json).await,
+        Command::Seed(args) => return seed::run(&args, &mesh, json).await,
         Command::Backend(_) => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -93,7 +93,7 @@ impl VerifyArgs {
 }
 
 /// `500ms`, `60s`, `5m`, `1h`, and plain seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?}: write a number with ms, s, m or h, such as 30s");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {

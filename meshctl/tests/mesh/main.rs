@@ -21,10 +21,14 @@ mod logins;
 mod logs;
 mod metrics;
 #[cfg(feature = "full")]
+mod million;
+#[cfg(feature = "full")]
 mod obi;
 mod outage;
 mod protocols;
+mod restart;
 mod running;
+mod seeding;
 #[cfg(feature = "full")]
 mod soak;
 mod surface;

@@ -1,9 +1,15 @@
 //! The whole API on real parts: what one request changes, another one sees.
 
+use std::collections::BTreeSet;
+
+use meshctl::trace::Protocol;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::running::{Mesh, eventually, json_of};
+use crate::{
+    conventions::all_spans,
+    running::{Mesh, eventually, json_of},
+};
 
 /// Somebody who has logged in.
 struct Visitor<'a> {
@@ -79,6 +85,26 @@ async fn the_whole_api_on_real_parts() {
     posts(&ada, &admin).await;
     live_events(&mesh, &ada, &admin).await;
     sessions(&ada).await;
+    redis_patterns(&mesh, &ada).await;
+}
+
+/// What Redis is used for can be read from the traces of all that went before, command by command.
+async fn redis_patterns(mesh: &Mesh, ada: &Visitor<'_>) {
+    let wrong = json!({ "email": "ada@example.org", "password": "not the password" });
+    assert_eq!(ada.send(Method::POST, "auth/login", Some(&wrong)).await.status(), StatusCode::UNAUTHORIZED);
+    ada.get("leaderboard").await;
+    let patterns = ["GET", "MGET", "SET", "DEL", "EXPIRE", "INCR", "ZADD", "ZRANGE", "PUBLISH", "EVAL"];
+    eventually(|| async {
+        let spans = all_spans(mesh).await;
+        let texts = spans.iter().filter(|span| span.protocol() == Some(Protocol::Redis)).flat_map(|span| {
+            [span.text("db.operation.name"), span.text("db.query.text")].into_iter().flatten().collect::<Vec<_>>()
+        });
+        let seen: BTreeSet<String> =
+            texts.flat_map(|text| text.split("; ").filter_map(|part| Some(part.split(' ').next()?.to_owned())).collect::<Vec<_>>()).collect();
+        let missing: Vec<&str> = patterns.into_iter().filter(|pattern| !seen.contains(*pattern)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("no span tells of {missing:?}; they tell of {seen:?}")) }
+    })
+    .await;
 }
 
 async fn accounts(ada: &Visitor<'_>, admin: &Visitor<'_>) {

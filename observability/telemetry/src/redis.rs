@@ -29,7 +29,7 @@ impl<C> RedisSpans<C> {
 }
 
 impl<C: ConnectionLike> RedisSpans<C> {
-    fn start(&self, name: String, operation: String, batch: Option<usize>) -> Option<Edge> {
+    fn start(&self, operation: &str, batch: Option<&Batch>) -> Option<Edge> {
         let parent = Context::current();
         if !makes_spans() || !has_parent(&parent) {
             return None;
@@ -37,39 +37,67 @@ impl<C: ConnectionLike> RedisSpans<C> {
         let mut attributes = vec![
             KeyValue::new(semconv::DB_SYSTEM_NAME, "redis"),
             KeyValue::new(semconv::DB_NAMESPACE, self.inner.get_db().to_string()),
-            KeyValue::new(semconv::DB_OPERATION_NAME, operation),
+            KeyValue::new(semconv::DB_OPERATION_NAME, operation.to_owned()),
             KeyValue::new(semconv::SERVER_ADDRESS, self.host.clone()),
             KeyValue::new(semconv::SERVER_PORT, i64::from(self.port)),
         ];
-        let size = batch.and_then(|size| i64::try_from(size).ok());
-        attributes.extend(size.map(|size| KeyValue::new(semconv::DB_OPERATION_BATCH_SIZE, size)));
-        Some(Edge::start(name, SpanKind::Client, attributes, &parent))
+        if let Some(batch) = batch {
+            attributes.extend(i64::try_from(batch.size).map(|size| KeyValue::new(semconv::DB_OPERATION_BATCH_SIZE, size)));
+            attributes.push(KeyValue::new(semconv::DB_QUERY_TEXT, batch.text()));
+        }
+        Some(Edge::start(operation.to_owned(), SpanKind::Client, attributes, &parent))
     }
 }
 
 impl<C: ConnectionLike + Send> ConnectionLike for RedisSpans<C> {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         let name = command_name(command);
-        match self.start(name.clone(), name.clone(), None) {
+        match self.start(&name, None) {
             Some(edge) => Box::pin(watch(self.inner.req_packed_command(command), edge, name)),
             None => self.inner.req_packed_command(command),
         }
     }
 
     fn req_packed_commands<'a>(&'a mut self, pipeline: &'a Pipeline, offset: usize, count: usize) -> RedisFuture<'a, Vec<Value>> {
-        let mut names: Vec<String> = pipeline.cmd_iter().map(command_name).collect();
-        let size = names.len();
-        names.dedup();
-        // "PIPELINE SET" where all do the same, else the bare word: what the conventions ask for batches
-        let name = if let [only] = names.as_slice() { format!("PIPELINE {only}") } else { "PIPELINE".to_owned() };
-        match self.start(name.clone(), name.clone(), Some(size)) {
-            Some(edge) => Box::pin(watch(self.inner.req_packed_commands(pipeline, offset, count), edge, name)),
+        let batch = Batch::of(pipeline);
+        let operation = batch.operation();
+        match self.start(&operation, Some(&batch)) {
+            Some(edge) => Box::pin(watch(self.inner.req_packed_commands(pipeline, offset, count), edge, operation)),
             None => self.inner.req_packed_commands(pipeline, offset, count),
         }
     }
 
     fn get_db(&self) -> i64 {
         self.inner.get_db()
+    }
+}
+
+/// The commands of a pipeline. Neighbours that do the same are one, with their number of arguments.
+struct Batch {
+    commands: Vec<(String, usize)>,
+    size: usize,
+}
+
+impl Batch {
+    fn of(pipeline: &Pipeline) -> Self {
+        let mut commands: Vec<_> = pipeline.cmd_iter().map(|command| (command_name(command), command.args_iter().count())).collect();
+        let size = commands.len();
+        commands.dedup();
+        Self { commands, size }
+    }
+
+    /// `PIPELINE SET` where all do the same, else the bare word: what the conventions ask for batches.
+    fn operation(&self) -> String {
+        match self.commands.split_first() {
+            Some(((name, _), rest)) if rest.iter().all(|(other, _)| other == name) => format!("PIPELINE {name}"),
+            _ => "PIPELINE".to_owned(),
+        }
+    }
+
+    /// Which commands, in the conventions' form: without their arguments, separated by semicolons.
+    fn text(&self) -> String {
+        let commands = self.commands.iter().map(|(name, words)| name.clone() + &" ?".repeat(words.saturating_sub(1)));
+        commands.collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -90,12 +118,25 @@ fn command_name(command: &Cmd) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bb8_redis::redis::cmd;
+    use bb8_redis::redis::{cmd, pipe};
 
-    use super::command_name;
+    use super::{Batch, command_name};
 
     #[test]
     fn the_operation_is_the_command_without_its_arguments() {
         assert_eq!(command_name(cmd("get").arg("session:secret")), "GET");
+    }
+
+    #[test]
+    fn a_pipeline_tells_its_commands_without_their_arguments() {
+        let mut mixed = pipe();
+        mixed.zadd("sessions:of:ada", "secret", 1).expire("sessions:of:ada", 60).incr("count", 1).incr("other", 1);
+        let batch = Batch::of(&mixed);
+        assert_eq!((batch.operation().as_str(), batch.size), ("PIPELINE", 4));
+        assert_eq!(batch.text(), "ZADD ? ? ?; EXPIRE ? ?; INCRBY ? ?");
+        let mut alike = pipe();
+        alike.set("a", 1).set("b", 2);
+        let batch = Batch::of(&alike);
+        assert_eq!((batch.operation().as_str(), batch.text().as_str()), ("PIPELINE SET", "SET ? ?"));
     }
 }

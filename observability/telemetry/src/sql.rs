@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context as Poller, Poll, ready},
+    time::Instant,
 };
 
 use diesel::{
@@ -31,6 +32,10 @@ const REMEMBERED: usize = 256;
 
 /// Instrumentation for one connection: a client span for each statement that runs within a request, with the statement's
 /// text but never its bind values. Clones are of one connection.
+///
+/// The hook tells when a statement begins, and of which one; when it ends it cannot tell, since several may be under way at
+/// once (pipelining) and what the server refuses while it runs comes among the rows. So whoever sends a statement takes it by
+/// [`begun`](Self::begun), and ends it.
 #[derive(Debug, Clone, Default)]
 pub struct SqlSpans(Arc<Mutex<State>>);
 
@@ -38,10 +43,9 @@ pub struct SqlSpans(Arc<Mutex<State>>);
 struct State {
     namespace: Arc<str>,
     server: Vec<KeyValue>,
+    echo: bool,
     summaries: HashMap<String, Arc<Summary>>,
-    open: Option<(Edge, Arc<Summary>)>,
-    /// The statement that runs is over when its rows have come, not when it was sent.
-    rows: bool,
+    begun: Statement,
 }
 
 impl SqlSpans {
@@ -51,15 +55,17 @@ impl SqlSpans {
         Self(Arc::new(Mutex::new(State { namespace: database.into(), server, ..State::default() })))
     }
 
-    /// The rows of the statement that has just begun are going to be [read](Self::reading): an error may be among them.
-    pub fn expect_rows(&self) {
-        self.state().rows = true;
+    /// The same; each statement is logged, too, where `on`: its text without bind values, and how long it took.
+    #[must_use]
+    pub fn with_echo(self, on: bool) -> Self {
+        self.state().echo = on;
+        self
     }
 
-    /// The rows of the statement that was announced by [`expect_rows`](Self::expect_rows). Its span ends with the last of
-    /// them, with an error, or when nobody wants them any more.
-    pub fn reading<S>(&self, rows: S) -> Rows<S> {
-        Rows { rows, spans: self.clone(), over: false }
+    /// The statement that has just begun, to whoever has sent it.
+    #[must_use]
+    pub fn begun(&self) -> Statement {
+        std::mem::take(&mut self.state().begun)
     }
 
     /// A panic of another holder leaves nothing half-done in here.
@@ -68,15 +74,57 @@ impl SqlSpans {
     }
 }
 
+/// A statement under way. It is over when it is dropped: nobody waits for it any more.
+#[derive(Debug, Default)]
+pub struct Statement {
+    span: Option<(Edge, Arc<Summary>)>,
+    echo: Option<(String, Instant)>,
+}
+
+impl Statement {
+    /// It is over, or was refused.
+    pub fn end(mut self, error: Option<&Error>) {
+        self.finish(error);
+    }
+
+    /// It was sent and its rows come: it ends with the last of them, with an error, or when nobody wants them any more.
+    pub fn reading<S>(self, rows: S) -> Rows<S> {
+        Rows { rows, statement: self }
+    }
+
+    fn finish(&mut self, error: Option<&Error>) {
+        let error = error.filter(|error| !matches!(error, Error::NotFound)).map(describe);
+        if let Some((text, since)) = self.echo.take() {
+            let (duration_ms, error) = (since.elapsed().as_secs_f64() * 1_000.0, error.as_ref().map(|(kind, _)| kind.as_str()));
+            tracing::info!(target: "sql", duration_ms, error, "{text}");
+        }
+        if let Some((edge, summary)) = self.span.take() {
+            metrics::db("postgresql", &summary.operation, edge.since, &edge.context);
+            edge.end(error);
+        }
+    }
+}
+
+impl Drop for Statement {
+    fn drop(&mut self) {
+        self.finish(None);
+    }
+}
+
 impl State {
     fn begin(&mut self, query: &dyn fmt::Display) {
-        // a statement before this one may have been abandoned
-        self.rows = false;
         let parent = Context::current();
-        if !makes_spans() || !has_parent(&parent) {
+        let spans = makes_spans() && has_parent(&parent);
+        if !spans && !self.echo {
             return;
         }
         let text = statement_text(query);
+        let echo = self.echo.then(|| (text.clone(), Instant::now()));
+        let span = spans.then(|| self.span(text, &parent));
+        self.begun = Statement { span, echo };
+    }
+
+    fn span(&mut self, text: String, parent: &Context) -> (Edge, Arc<Summary>) {
         let summary = self.summary(&text);
         let mut attributes = vec![
             KeyValue::new(semconv::DB_SYSTEM_NAME, "postgresql"),
@@ -87,23 +135,7 @@ impl State {
         ];
         attributes.extend(summary.collection.clone().map(|name| KeyValue::new(semconv::DB_COLLECTION_NAME, name)));
         attributes.extend(self.server.iter().cloned());
-        let edge = Edge::start(summary.text.clone(), SpanKind::Client, attributes, &parent);
-        self.open = Some((edge, summary));
-    }
-
-    /// The statement was sent and understood, or refused.
-    fn sent(&mut self, error: Option<&Error>) {
-        let rows = std::mem::take(&mut self.rows);
-        if error.is_some() || !rows {
-            self.finish(error);
-        }
-    }
-
-    fn finish(&mut self, error: Option<&Error>) {
-        if let Some((edge, summary)) = self.open.take() {
-            metrics::db("postgresql", &summary.operation, edge.since, &edge.context);
-            edge.end(error.filter(|error| !matches!(error, Error::NotFound)).map(describe));
-        }
+        (Edge::start(summary.text.clone(), SpanKind::Client, attributes, parent), summary)
     }
 
     fn summary(&mut self, text: &str) -> Arc<Summary> {
@@ -120,30 +152,19 @@ impl State {
 
 impl Instrumentation for SqlSpans {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        match event {
-            InstrumentationEvent::StartQuery { query, .. } => self.state().begin(&query),
-            InstrumentationEvent::FinishQuery { error, .. } => self.state().sent(error),
-            _ => {}
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            self.state().begin(&query);
         }
     }
 }
 
 pin_project_lite::pin_project! {
-    /// See [`SqlSpans::reading`].
+    /// See [`Statement::reading`].
     #[derive(Debug)]
     pub struct Rows<S> {
         #[pin]
         rows: S,
-        spans: SqlSpans,
-        over: bool,
-    }
-
-    impl<S> PinnedDrop for Rows<S> {
-        fn drop(this: Pin<&mut Self>) {
-            if !this.over {
-                this.spans.state().finish(None);
-            }
-        }
+        statement: Statement,
     }
 }
 
@@ -153,9 +174,8 @@ impl<S: Stream<Item = Result<R, Error>>, R> Stream for Rows<S> {
     fn poll_next(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
         let this = self.project();
         let row = ready!(this.rows.poll_next(poller));
-        if !*this.over && !matches!(row, Some(Ok(_))) {
-            *this.over = true;
-            this.spans.state().finish(row.as_ref().and_then(|row| row.as_ref().err()));
+        if !matches!(row, Some(Ok(_))) {
+            this.statement.finish(row.as_ref().and_then(|row| row.as_ref().err()));
         }
         Poll::Ready(row)
     }
@@ -205,12 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_was_abandoned_says_nothing_about_the_next_statement() {
-        let spans = SqlSpans::default();
+    fn statements_under_way_at_once_are_each_its_senders() {
+        let spans = SqlSpans::default().with_echo(true);
+        let text = |statement: &Statement| statement.echo.as_ref().map(|(text, _)| text.clone());
         spans.state().begin(&"SELECT 1");
-        spans.expect_rows();
-        spans.state().begin(&"ROLLBACK");
-        assert!(!spans.state().rows, "the end of ROLLBACK would wait for rows");
+        let one = spans.begun();
+        spans.state().begin(&"SELECT 2");
+        let other = spans.begun();
+        one.end(None);
+        assert_eq!(text(&other).as_deref(), Some("SELECT 2"));
+        assert_eq!(text(&spans.begun()), None, "nothing has begun since");
     }
 
     #[test]
