@@ -1,6 +1,9 @@
 //! Connections to Postgres: a bb8 pool of diesel-async connections with every timeout set and a span per statement.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use chassis::{
     Process, StartError,
@@ -37,6 +40,8 @@ pub struct DatabaseConfig {
     pub lock_timeout_ms: u64,
     /// `idle_in_transaction_session_timeout`, in milliseconds.
     pub idle_in_transaction_timeout_ms: u64,
+    /// For development: each statement is logged (target `sql`, without bind values) with its duration.
+    pub echo: bool,
 }
 
 impl Default for DatabaseConfig {
@@ -49,6 +54,7 @@ impl Default for DatabaseConfig {
             statement_timeout_ms: 30_000,
             lock_timeout_ms: 5_000,
             idle_in_transaction_timeout_ms: 10_000,
+            echo: false,
         }
     }
 }
@@ -94,10 +100,14 @@ impl Pool {
     /// Where the URL is none.
     pub fn new(config: &DatabaseConfig, application_name: &str, process: &Process) -> Result<Self, StartError> {
         let settings = connection_settings(config, application_name)?;
+        let echo = config.echo;
+        if echo {
+            warn_of_echo();
+        }
         let mut manager = ManagerConfig::default();
         // a round trip at each checkout buys nothing: `get` sees closed connections, and any may close a moment later
         manager.recycling_method = RecyclingMethod::Fast;
-        manager.custom_setup = Box::new(move |_| connect(settings.clone()).boxed());
+        manager.custom_setup = Box::new(move |_| connect(settings.clone(), echo).boxed());
         let inner = bb8::Pool::builder()
             .max_size(config.pool_size)
             .connection_timeout(Duration::from_millis(config.acquire_timeout_ms))
@@ -178,6 +188,26 @@ pub fn is_unavailable(error: &diesel::result::Error) -> bool {
     }
 }
 
+/// True where an error of diesel's means that transactions met at the same rows and this one had to give way: all of it is undone,
+/// and the same work done once more may well pass.
+pub fn is_conflict(error: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    match error {
+        // 40001
+        Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        // 40P01 has no kind of its own in diesel
+        Error::DatabaseError(DatabaseErrorKind::Unknown, information) => information.message().contains("deadlock detected"),
+        Error::RollbackErrorOnCommit { commit_error, .. } => is_conflict(commit_error),
+        _ => false,
+    }
+}
+
+/// A process has a pool on each serving thread, and says it once.
+fn warn_of_echo() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tracing::warn!("database.echo is on: every SQL statement is logged; this is for development"));
+}
+
 fn connection_settings(config: &DatabaseConfig, application_name: &str) -> Result<tokio_postgres::Config, StartError> {
     let mut settings: tokio_postgres::Config = config.url.expose().parse()?;
     settings
@@ -195,7 +225,7 @@ fn connection_settings(config: &DatabaseConfig, application_name: &str) -> Resul
     Ok(settings)
 }
 
-async fn connect(settings: tokio_postgres::Config) -> ConnectionResult<Connection> {
+async fn connect(settings: tokio_postgres::Config, echo: bool) -> ConnectionResult<Connection> {
     let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
     let (client, connection) = settings.connect(NoTls).await.map_err(bad)?;
     let connection = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
@@ -205,5 +235,6 @@ async fn connect(settings: tokio_postgres::Config) -> ConnectionResult<Connectio
         None => String::new(),
     };
     let port = settings.get_ports().first().copied().unwrap_or(5432);
-    Ok(Connection::new(connection, SqlSpans::new(settings.get_dbname().unwrap_or_default(), &host, port)))
+    let spans = SqlSpans::new(settings.get_dbname().unwrap_or_default(), &host, port).with_echo(echo);
+    Ok(Connection::new(connection, spans))
 }

@@ -1,5 +1,6 @@
 //! The transactional outbox: an event is a row, written by the transaction that causes it.
 
+use diesel::{ExpressionMethods, Insertable, dsl::Eq};
 use telemetry::context::TraceContext;
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use crate::envelope::{Envelope, Event};
 /// Relay leases; a key always has the same.
 pub const SHARDS: i16 = 16;
 
-/// A row of a schema's `outbox` table. Insert it in the transaction that it tells of.
+/// A row of a schema's `outbox` table: `diesel::insert_into(outbox::table).values(&row)`, in the transaction that it tells of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// The envelope's id.
@@ -46,6 +47,45 @@ impl OutboxRow {
         })
     }
 }
+
+/// What a row is in the `outbox` table of each of these schemas, whose columns are the same by name and by type. Whoever has a
+/// connection writes `diesel::insert_into(outbox::table).values(&row)`, with the `outbox` of their schema.
+macro_rules! rows_of {
+    ($($schema:ident),+) => { $(
+        const _: () = {
+            use db::schema::$schema::outbox;
+
+            type Row<'a> = (
+                Eq<outbox::event_id, Uuid>,
+                Eq<outbox::topic, &'a str>,
+                Eq<outbox::key, &'a str>,
+                Eq<outbox::shard, i16>,
+                Eq<outbox::payload, &'a str>,
+                Eq<outbox::traceparent, Option<&'a str>>,
+                Eq<outbox::tracestate, Option<&'a str>>,
+            );
+
+            impl<'a> Insertable<outbox::table> for &'a OutboxRow {
+                type Values = <Row<'a> as Insertable<outbox::table>>::Values;
+
+                fn values(self) -> Self::Values {
+                    let row: Row<'a> = (
+                        outbox::event_id.eq(self.event_id),
+                        outbox::topic.eq(self.topic),
+                        outbox::key.eq(self.key.as_str()),
+                        outbox::shard.eq(self.shard),
+                        outbox::payload.eq(self.payload.as_str()),
+                        outbox::traceparent.eq(self.traceparent.as_deref()),
+                        outbox::tracestate.eq(self.tracestate.as_deref()),
+                    );
+                    row.values()
+                }
+            }
+        };
+    )+ };
+}
+
+rows_of!(auth, orders);
 
 /// The last bits of a `UUIDv7` are random, so they spread keys evenly and for ever the same.
 fn shard_of(key: Uuid) -> i16 {

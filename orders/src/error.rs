@@ -27,6 +27,9 @@ pub(crate) enum OrderError {
     VersionMismatch(i64),
     #[error("another customer has this e-mail address")]
     EmailTaken,
+    /// Others changed the same rows at the same moment; nothing was done, and the same may be asked again.
+    #[error("others were in the way: {0}")]
+    Conflict(String),
     #[error("{0}")]
     Unavailable(String),
     #[error("{0}")]
@@ -39,7 +42,14 @@ fn allowed(status: OrderStatus) -> String {
 
 impl From<diesel::result::Error> for OrderError {
     fn from(error: diesel::result::Error) -> Self {
-        if db::pool::is_unavailable(&error) { Self::Unavailable(error.to_string()) } else { Self::Internal(error.to_string()) }
+        let text = error.to_string();
+        if db::pool::is_conflict(&error) {
+            Self::Conflict(text)
+        } else if db::pool::is_unavailable(&error) {
+            Self::Unavailable(text)
+        } else {
+            Self::Internal(text)
+        }
     }
 }
 
@@ -76,6 +86,7 @@ impl From<OrderError> for Status {
             }
             OrderError::VersionMismatch(now) => refused(Code::Aborted, "VERSION_MISMATCH", &[("version", now.to_string())]),
             OrderError::EmailTaken => refused(Code::AlreadyExists, "EMAIL_TAKEN", &[("field", "email".to_owned())]),
+            OrderError::Conflict(_) => status::unavailable(&text),
             OrderError::Unavailable(cause) => status::unavailable(&cause),
             OrderError::Internal(cause) => status::internal(&cause),
         }

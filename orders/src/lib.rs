@@ -1,6 +1,7 @@
 //! `orders`: customers, orders and stock, in the Postgres schema `orders`. Placing an order is one statement, each later change
 //! of it one transaction; the event stands in the outbox with it, and the relay, which runs here too, publishes it.
 
+mod attempt;
 mod catalog;
 mod config;
 mod customer;
@@ -10,6 +11,7 @@ mod metrics;
 mod order;
 mod page;
 mod period;
+pub mod report;
 mod service;
 mod stats;
 mod status;
@@ -30,8 +32,9 @@ use proto::orders::{
 use tonic::service::Routes;
 
 use catalog::Catalog;
-pub use config::{Config, UpstreamConfig};
+pub use config::{Config, StatsConfig, UpstreamConfig};
 use metrics::{Counted, Sales};
+use report::{Reports, Turns};
 use service::{Customers, Orders, Shelves};
 
 /// What is served.
@@ -78,13 +81,14 @@ impl App {
             async move { pool.ping().await.map_err(|error| error.to_string()) }
         });
         let sales = Sales::register(&mut process.registry());
-        let owner = process.clone();
+        let (owner, turns) = (process.clone(), Turns::new(&config.stats));
         let factory = move || {
-            let (config, relay, sales, process) = (config.clone(), relay.clone(), sales.clone(), owner.clone());
+            let (config, relay, sales, turns, process) = (config.clone(), relay.clone(), sales.clone(), turns.clone(), owner.clone());
             async move {
                 let pool = Pool::new(&config.database, NAME, &process)?;
                 let catalog = Catalog::new(&config.upstream, &process)?;
-                Ok(routes(Counted::new(Orders::new(pool.clone(), catalog, relay), sales), pool))
+                let reports = Reports::new(&config.stats, pool.clone(), turns);
+                Ok(routes(Counted::new(Orders::new(pool.clone(), catalog, reports, relay), sales), pool))
             }
         };
         grpc::serve(listener, &process, &SERVICES, factory).await

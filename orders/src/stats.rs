@@ -1,6 +1,8 @@
 //! Orders, counted and summed. No input or output.
 
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
+use uuid::Uuid;
 
 use crate::status::Status;
 
@@ -22,4 +24,49 @@ pub(crate) struct CurrencyStats {
     pub(crate) average: Decimal,
     pub(crate) median: Decimal,
     pub(crate) largest: Decimal,
+}
+
+/// What the orders of a day came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayRevenue {
+    /// From midnight to midnight, UTC.
+    pub day: NaiveDate,
+    /// ISO 4217.
+    pub currency: String,
+    /// How many there were.
+    pub orders: u64,
+    /// Their sum.
+    pub revenue: Decimal,
+}
+
+/// What a customer has ordered for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerRevenue {
+    /// ISO 4217.
+    pub currency: String,
+    /// Who.
+    pub customer_id: Uuid,
+    /// Their name now.
+    pub username: String,
+    /// How many orders there were.
+    pub orders: u64,
+    /// Their sum.
+    pub revenue: Decimal,
+}
+
+/// How much an order is. Each of the four is the sum of an order: the smallest that so many percent of all do not exceed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderValues {
+    /// ISO 4217.
+    pub currency: String,
+    /// How many orders there are.
+    pub orders: u64,
+    /// 50 %
+    pub p50: Decimal,
+    /// 90 %
+    pub p90: Decimal,
+    /// 95 %
+    pub p95: Decimal,
+    /// 99 %
+    pub p99: Decimal,
 }

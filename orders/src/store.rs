@@ -8,6 +8,7 @@ mod order;
 mod outbox;
 mod place;
 mod placing;
+mod report;
 mod stats;
 mod stock;
 
@@ -22,7 +23,8 @@ pub(crate) use change::{cancel, step};
 pub(crate) use customer::{create_customer, find_customer, list_customers};
 pub(crate) use order::{Filter, Wanted, find, list};
 pub(crate) use placing::{Placed, place, placed_before};
-pub(crate) use stats::stats;
+pub(crate) use report::{order_values, revenue_by_day, top_customers};
+pub(crate) use stats::{stats_of, stats_of_all};
 pub(crate) use stock::{find_stock, set_stock};
 
 use crate::status::Status;

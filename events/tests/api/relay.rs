@@ -7,7 +7,7 @@ use db::{
     schema::orders::outbox,
     testing::TestDatabase,
 };
-use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_query, sql_types};
+use diesel::{QueryDsl, QueryableByName, sql_query, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::{
     kafka::KafkaConfig,
@@ -62,16 +62,7 @@ pub(crate) async fn write(connection: &mut AsyncPgConnection, key: Uuid, version
 }
 
 async fn insert(connection: &mut AsyncPgConnection, row: &OutboxRow) {
-    let values = (
-        outbox::event_id.eq(row.event_id),
-        outbox::topic.eq(row.topic),
-        outbox::key.eq(&row.key),
-        outbox::shard.eq(row.shard),
-        outbox::payload.eq(&row.payload),
-        outbox::traceparent.eq(&row.traceparent),
-        outbox::tracestate.eq(&row.tracestate),
-    );
-    diesel::insert_into(outbox::table).values(values).execute(connection).await.unwrap();
+    diesel::insert_into(outbox::table).values(row).execute(connection).await.unwrap();
 }
 
 async fn waiting(database: &TestDatabase) -> i64 {

@@ -8,6 +8,7 @@ use proto::orders::{
 use tonic::{Request, Response, Status};
 
 use crate::{
+    attempt::repeated,
     customer::NewCustomer,
     error::OrderError,
     field::Fields,
@@ -30,12 +31,10 @@ impl Customers {
 impl CustomerService for Customers {
     async fn create_customer(&self, request: Request<CreateCustomerRequest>) -> Result<Response<CreateCustomerResponse>, Status> {
         let request = request.into_inner();
-        let new = NewCustomer::new(request.username, &request.email)?;
-        let created = self.pool.bounded(async {
-            let mut connection = self.pool.get().await?;
-            store::create_customer(&mut connection, &new).await
-        });
-        Ok(Response::new(CreateCustomerResponse { customer: Some(created.await?.into()) }))
+        let new = &NewCustomer::new(request.username, &request.email)?;
+        let create = repeated(&self.pool, |mut connection| async move { store::create_customer(&mut connection, new).await });
+        let created = self.pool.bounded(create).await?;
+        Ok(Response::new(CreateCustomerResponse { customer: Some(created.into()) }))
     }
 
     async fn get_customer(&self, request: Request<GetCustomerRequest>) -> Result<Response<GetCustomerResponse>, Status> {

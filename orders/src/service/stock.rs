@@ -4,7 +4,7 @@ use db::pool::Pool;
 use proto::orders::{GetStockRequest, GetStockResponse, SetStockRequest, SetStockResponse, stock_service_server::StockService};
 use tonic::{Request, Response, Status};
 
-use crate::{error::OrderError, field::Fields, stock::Stock, store};
+use crate::{attempt::repeated, error::OrderError, field::Fields, stock::Stock, store};
 
 /// One per serving runtime.
 pub(crate) struct Shelves {
@@ -34,10 +34,8 @@ impl StockService for Shelves {
     async fn set_stock(&self, request: Request<SetStockRequest>) -> Result<Response<SetStockResponse>, Status> {
         let request = request.into_inner();
         let stock = Stock::new(&request.product_id, request.available)?;
-        let set = self.pool.bounded(async {
-            let mut connection = self.pool.get().await?;
-            Ok::<_, OrderError>(store::set_stock(&mut connection, stock).await?)
-        });
-        Ok(Response::new(SetStockResponse { available: set.await?.unsigned_abs() }))
+        let set = repeated(&self.pool, |mut connection| async move { Ok(store::set_stock(&mut connection, stock).await?) });
+        let available = self.pool.bounded(set).await?;
+        Ok(Response::new(SetStockResponse { available: available.unsigned_abs() }))
     }
 }

@@ -3,9 +3,15 @@
 use chrono::{DateTime, Utc};
 use db::connection::Connection;
 use db::schema::orders::{customers, order_items, orders};
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper};
+use diesel::{
+    BoxableExpression, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper,
+    dsl::{AsSelect, IntoBoxed, Select, sql},
+    pg::Pg,
+    sql_types::{Bool, Text, Uuid as SqlUuid},
+};
 use diesel_async::RunQueryDsl;
 use events::contract::Item;
+use futures::try_join;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -58,18 +64,25 @@ pub(crate) struct Filter {
     pub(crate) period: Period,
 }
 
-/// An order and, in the same statement, who placed it; its lines in one further statement. Each where it is wanted.
-pub(crate) async fn find(connection: &mut Connection, wanted: &Wanted) -> Result<(Order, Option<Customer>), OrderError> {
-    let (row, customer) = if wanted.customer {
-        let query = orders::table.inner_join(customers::table).filter(orders::order_id.eq(wanted.order_id));
-        let found = query.select((OrderRow::as_select(), CustomerRow::as_select())).get_result(connection).await.optional()?;
-        found.map(|(row, customer): (OrderRow, CustomerRow)| (row, customer.into())).unzip()
-    } else {
-        (orders::table.find(wanted.order_id).select(OrderRow::as_select()).get_result(connection).await.optional()?, None)
-    };
+/// An order and, in the same statement, who placed it; its lines in one further statement, in the same round trip. Each where it is
+/// wanted.
+pub(crate) async fn find(connection: &Connection, wanted: &Wanted) -> Result<(Order, Option<Customer>), OrderError> {
+    let lines = async { if wanted.items { load_items(connection, vec![wanted.order_id]).await } else { Ok(Vec::new()) } };
+    // lines are written with their order and never change: it does not matter that each statement sees a moment of its own
+    let ((row, customer), lines) = try_join!(find_row(connection, wanted), lines)?;
     let row = owned(row, wanted.order_id, wanted.user_id)?;
-    let order = if wanted.items { with_lines(connection, row).await? } else { row.into() };
-    Ok((order, customer))
+    Ok((Order { items: lines.into_iter().map(Into::into).collect(), ..row.into() }, customer))
+}
+
+async fn find_row(connection: &Connection, wanted: &Wanted) -> QueryResult<(Option<OrderRow>, Option<Customer>)> {
+    let mut connection = connection;
+    if !wanted.customer {
+        let found = orders::table.find(wanted.order_id).select(OrderRow::as_select()).get_result(&mut connection).await.optional();
+        return Ok((found?, None));
+    }
+    let query = orders::table.inner_join(customers::table).filter(orders::order_id.eq(wanted.order_id));
+    let found = query.select((OrderRow::as_select(), CustomerRow::as_select())).get_result(&mut connection).await.optional()?;
+    Ok(found.map(|(row, customer): (OrderRow, CustomerRow)| (row, customer.into())).unzip())
 }
 
 /// An order that nobody else changes until the transaction ends.
@@ -86,31 +99,56 @@ pub(super) async fn save_step(connection: &mut Connection, order: &Order) -> Que
     Ok(())
 }
 
+type Query = IntoBoxed<'static, Select<orders::table, AsSelect<OrderRow, Pg>>, Pg>;
+
 /// A page of orders, newest first.
 pub(crate) async fn list(connection: &mut Connection, filter: &Filter, page: &Page) -> Result<Vec<Order>, OrderError> {
     let ids = filter.period.ids();
     let end = page.after.map_or(ids.end, |after| after.min(ids.end));
-    let mut query = orders::table
-        .select(OrderRow::as_select())
-        .filter(orders::order_id.ge(ids.start))
-        .filter(orders::order_id.lt(end))
-        .order(orders::order_id.desc())
-        .limit(page.limit())
-        .into_boxed();
-    if let Some(user_id) = filter.user_id {
-        query = query.filter(orders::customer_id.eq(user_id));
-    }
-    if let Some(status) = filter.status {
-        query = query.filter(orders::status.eq(status));
-    }
+    let all: Query = orders::table.select(OrderRow::as_select()).into_boxed();
+    let mut query = match (filter.user_id, filter.status) {
+        (None, Some(status)) => all.filter(of_status(status, ids.start, end)).order((orders::status.desc(), orders::order_id.desc())),
+        (None, None) => by_id(all, ids.start, end),
+        (Some(user_id), None) => by_id(all, ids.start, end).filter(orders::customer_id.eq(user_id)),
+        (Some(user_id), Some(status)) => {
+            by_id(all, ids.start, end).filter(orders::customer_id.eq(user_id)).filter(orders::status.eq(status))
+        }
+    };
     if let Some(from) = filter.period.from {
         query = query.filter(orders::created_at.ge(from));
     }
     if let Some(before) = filter.period.before {
         query = query.filter(orders::created_at.lt(before));
     }
-    let rows = query.load(connection).await?;
+    let rows = query.limit(page.limit()).load(connection).await?;
     with_items(connection, rows).await
+}
+
+/// The range, where it is one. That of all ids is none: planned without its values, it would be thought to leave few rows, whatever else is
+/// asked for.
+fn by_id(mut query: Query, start: Uuid, end: Uuid) -> Query {
+    if !start.is_nil() {
+        query = query.filter(orders::order_id.ge(start));
+    }
+    if !end.is_max() {
+        query = query.filter(orders::order_id.lt(end));
+    }
+    query.order(orders::order_id.desc())
+}
+
+/// Everybody's orders of one status, as a range of the index by status. Were it a status and a range of ids, Postgres might as well go
+/// through all orders, the newest first, until it has found so many; of a status that is rare or old there are none for long.
+fn of_status(status: Status, start: Uuid, end: Uuid) -> Box<dyn BoxableExpression<orders::table, Pg, SqlType = Bool>> {
+    let range = sql::<Bool>("(orders.status, orders.order_id) >= (")
+        .bind::<Text, _>(status)
+        .sql(", ")
+        .bind::<SqlUuid, _>(start)
+        .sql(") AND (orders.status, orders.order_id) < (")
+        .bind::<Text, _>(status)
+        .sql(", ")
+        .bind::<SqlUuid, _>(end)
+        .sql(")");
+    Box::new(range)
 }
 
 /// The order of an idempotency key, and the fingerprint of what was wanted.
@@ -137,8 +175,7 @@ async fn with_items(connection: &mut Connection, rows: Vec<OrderRow>) -> Result<
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.order_id).collect();
-    let query = order_items::table.filter(order_items::order_id.eq_any(ids)).order((order_items::order_id, order_items::line));
-    let items: Vec<ItemRow> = query.select(ItemRow::as_select()).load(connection).await?;
+    let items = load_items(connection, ids).await?;
     let mut orders: Vec<Order> = rows.into_iter().map(Order::from).collect();
     for item in items {
         if let Some(order) = orders.iter_mut().find(|order| order.order_id == item.order_id) {
@@ -146,6 +183,11 @@ async fn with_items(connection: &mut Connection, rows: Vec<OrderRow>) -> Result<
         }
     }
     Ok(orders)
+}
+
+async fn load_items(connection: &Connection, ids: Vec<Uuid>) -> QueryResult<Vec<ItemRow>> {
+    let query = order_items::table.filter(order_items::order_id.eq_any(ids)).order((order_items::order_id, order_items::line));
+    query.select(ItemRow::as_select()).load(&mut &*connection).await
 }
 
 impl From<OrderRow> for Order {

@@ -19,11 +19,11 @@ pub(crate) enum Placed {
 
 /// Places an order: customer, order, lines, stock and outbox in one statement, all or nothing. What the database refuses
 /// is looked into only then.
-pub(crate) async fn place(connection: &mut Connection, wish: &Wish, order: Order, event: &OutboxRow) -> Result<Placed, OrderError> {
+pub(crate) async fn place(connection: &mut Connection, wish: &Wish, order: &Order, event: &OutboxRow) -> Result<Placed, OrderError> {
     let fingerprint = wish.fingerprint();
-    let statement = PlaceStatement::new(wish, &order, &fingerprint, event);
+    let statement = PlaceStatement::new(wish, order, &fingerprint, event);
     let Err(error) = statement.execute(connection).await else {
-        return Ok(Placed::Now(order));
+        return Ok(Placed::Now(order.clone()));
     };
     let Some(refusal) = Refusal::of(&error) else {
         return Err(error.into());

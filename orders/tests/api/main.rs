@@ -7,7 +7,9 @@
 
 mod cancelling;
 mod catalog;
+mod conflicts;
 mod counting;
+mod crowds;
 mod customers;
 mod idempotency;
 mod invalid;
@@ -16,11 +18,15 @@ mod malformed;
 mod outages;
 mod past;
 mod placing;
+mod plans;
 mod publishing;
 mod reading;
+mod reports;
+mod rules;
 mod serving;
 mod shelves;
 mod shop;
 mod statistics;
 mod steps;
 mod stock;
+mod wire;

@@ -1,22 +1,26 @@
 //! What is needed is away: the caller hears so in time, and nothing has to be restarted afterwards.
 
 use std::{
+    cell::Cell,
     future::Future,
     time::{Duration, Instant},
 };
 
 use chassis::{config::Secret, testing::TestProxy};
-use db::roles::Role;
+use db::{roles::Role, schema::orders::orders};
+use diesel::QueryDsl;
+use diesel_async::RunQueryDsl;
 use events::testing::eventually;
+use futures::future::{join, join_all};
 use proto::orders::{
     CreateCustomerRequest, GetCustomerRequest, GetOrderStatsRequest, GetStockRequest, ListCustomersRequest, OrderStatus, SetStockRequest,
 };
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use uuid::Uuid;
 
 use crate::{
     catalog::Mood,
-    shop::{Shop, customer, hurried, products},
+    shop::{Shop, assert_unavailable, customer, hurried, products},
 };
 
 const LIMIT: Duration = Duration::from_millis(1_800);
@@ -26,9 +30,7 @@ async fn unavailable<T: std::fmt::Debug>(what: &str, call: impl Future<Output = 
     let begun = Instant::now();
     let status = call.await.expect_err(what);
     assert!(begun.elapsed() < LIMIT, "{what}: {:?}", begun.elapsed());
-    assert_eq!(status.code(), Code::Unavailable, "{what}: {status:?}");
-    assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()), "{what}: {status:?}");
-    assert_eq!(status.message(), "a dependency is unavailable", "causes stay inside");
+    assert_unavailable(what, &status);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -67,6 +69,81 @@ async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
     eventually("it is ready again", async || shop.process.readiness.failures().await.is_empty()).await;
     // the key makes one order of the attempts before, during and after
     assert_eq!(shop.list(&ada.user_id, 0, "").await.unwrap().orders.len(), placed + 1);
+    shop.close().await;
+    direct.close().await;
+}
+
+const BUYERS: usize = 16;
+
+/// Ends every session of the service, as a server does that is restarted.
+const RESTART: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'orders'";
+
+/// What buyers see who repeat each order, under its key, until they have it.
+#[derive(Default)]
+struct Seen {
+    placed: Cell<usize>,
+    failed: Cell<usize>,
+    enough: Cell<bool>,
+}
+
+/// The orders that one buyer got.
+async fn buy(shop: &Shop, seen: &Seen) -> Vec<Uuid> {
+    let ([tea, pot], ada) = (products(), customer());
+    let mut orders = Vec::new();
+    while !seen.enough.get() {
+        let key = format!("key-{}", orders.len());
+        let order = loop {
+            match shop.place(&ada, &[(pot, 1), (tea, 2)], &key).await {
+                Ok(answer) => break answer.order.unwrap(),
+                Err(status) => assert_unavailable("placing", &status),
+            }
+            seen.failed.set(seen.failed.get() + 1);
+        };
+        seen.placed.set(seen.placed.get() + 1);
+        orders.push(order.order_id.parse().unwrap());
+    }
+    orders
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn postgres_cut_off_restarted_and_paused_under_load_loses_no_order_and_doubles_none() {
+    let direct = Shop::open().await;
+    let (proxy, url) = TestProxy::for_url(&direct.database.url(Role::Orders)).await;
+    let shop = Shop::open_with(|config| {
+        hurried(config);
+        config.database.url = Secret::new(url);
+    })
+    .await;
+    let seen = Seen::default();
+    let more = async |count: &Cell<usize>, number: usize| {
+        let before = count.get();
+        eventually("the buyers come on", async || count.get() >= before + number).await;
+    };
+    let disturb = async {
+        for outage in [TestProxy::cut, TestProxy::freeze, TestProxy::cut] {
+            more(&seen.placed, BUYERS).await;
+            outage(&proxy);
+            more(&seen.failed, BUYERS / 2).await;
+            proxy.heal();
+            more(&seen.placed, BUYERS).await;
+            direct.run_sql(RESTART).await;
+            more(&seen.placed, BUYERS).await;
+        }
+        seen.enough.set(true);
+    };
+    let (bought, ()) = join(join_all((0..BUYERS).map(|_| buy(&shop, &seen))), disturb).await;
+
+    let mut told: Vec<Uuid> = bought.into_iter().flatten().collect();
+    told.sort();
+    let kept: Vec<Uuid> =
+        orders::table.select(orders::order_id).order(orders::order_id).load(&mut direct.connection().await).await.unwrap();
+    assert!(told == kept, "{} orders were answered and {} are there", told.len(), kept.len());
+    let rows = i64::try_from(kept.len()).unwrap();
+    assert_eq!(direct.written().await, (rows, 2 * rows, rows));
+    let [tea, pot] = products();
+    let left = (db::seed::STOCK - direct.on_shelf(tea).await, db::seed::STOCK - direct.on_shelf(pot).await);
+    assert_eq!((i64::from(left.0), i64::from(left.1)), (2 * rows, rows));
     shop.close().await;
     direct.close().await;
 }

@@ -13,8 +13,8 @@ use db::{
     schema::orders::{order_items, orders as orders_table, outbox, stock},
     testing::TestDatabase,
 };
-use diesel::{ExpressionMethods, QueryDsl};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_query, sql_types::BigInt};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use events::testing::PATIENCE;
 use orders::{App, Config};
 use proto::orders::{
@@ -131,6 +131,47 @@ impl Shop {
         db::connect::connect(&self.database.admin_url()).await.unwrap()
     }
 
+    /// Runs statements as the database's owner.
+    pub(crate) async fn run_sql(&self, statements: &str) {
+        self.connection().await.batch_execute(statements).await.unwrap();
+    }
+
+    /// A number that a query as the database's owner gives.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Number {
+            #[diesel(sql_type = BigInt)]
+            number: i64,
+        }
+        let query = sql_query(format!("SELECT ({query})::bigint AS number"));
+        query.get_result::<Number>(&mut self.connection().await).await.unwrap().number
+    }
+
+    /// Settings that sessions of this database begin with, from now on.
+    pub(crate) async fn set(&self, setting: &str) {
+        self.run_sql(&format!("ALTER DATABASE \"{}\" SET {setting}", self.database.name())).await;
+    }
+
+    /// Statements of the service that wait for somebody's lock.
+    pub(crate) async fn waiting(&self) -> i64 {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'orders' AND wait_event_type = 'Lock'";
+        self.number(waiting).await
+    }
+
+    /// Ends the service's sessions, which tell what they have counted when they end.
+    pub(crate) async fn end_sessions(&self) {
+        let left = "SELECT count(*) FILTER (WHERE NOT pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'orders'";
+        assert_eq!(self.number(left).await, 0);
+    }
+
+    /// Deadlocks that Postgres has ever broken in this database.
+    pub(crate) async fn deadlocks(&self) -> i64 {
+        self.end_sessions().await;
+        self.number("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await
+    }
+
     pub(crate) async fn put_on_shelf(&self, product: Uuid, pieces: i32) {
         let update = diesel::update(stock::table.find(product)).set(stock::available.eq(pieces));
         assert_eq!(update.execute(&mut self.connection().await).await.unwrap(), 1);
@@ -170,6 +211,14 @@ pub(crate) fn customer() -> Customer {
 pub(crate) fn request(customer: &Customer, items: &[(Uuid, u32)], key: &str) -> PlaceOrderRequest {
     let items = items.iter().map(|(id, quantity)| Item { product_id: id.to_string(), quantity: *quantity }).collect();
     PlaceOrderRequest { customer: Some(customer.clone()), items, idempotency_key: key.into() }
+}
+
+/// The error says `UNAVAILABLE`, and when to come again.
+pub(crate) fn assert_unavailable(what: &str, status: &Status) {
+    use tonic_types::StatusExt;
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{what}: {status:?}");
+    assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()), "{what}: {status:?}");
+    assert_eq!(status.message(), "a dependency is unavailable", "causes stay inside");
 }
 
 /// The `reason` of an error, and its metadata.
