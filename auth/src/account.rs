@@ -9,11 +9,12 @@ use crate::{
     avatar::Picture,
     caller::Caller,
     error::AuthError,
+    lifetime::EndReason,
     service::Auth,
     store::{
         avatars::{self, Avatar},
         outbox::tell,
-        users,
+        sessions, users,
     },
     user::{Change, Registration, User},
 };
@@ -42,6 +43,15 @@ impl Auth {
         let find = async {
             let mut connection = self.pool.get().await?;
             Ok(users::find(&mut connection, user_id).await?)
+        };
+        self.pool.bounded(find).await
+    }
+
+    /// Whether anybody may make others.
+    pub(crate) async fn has_admin(&self) -> Result<bool, AuthError> {
+        let find = async {
+            let mut connection = self.pool.get().await?;
+            Ok(users::has_admin(&mut connection).await?)
         };
         self.pool.bounded(find).await
     }
@@ -86,7 +96,8 @@ impl Auth {
             }
             let user = users::update(connection, change, hash).await?;
             tell(connection, user.user_id, user.version, updated(&user)).await?;
-            if change.ends_sessions(&before) {
+            if let Some(reason) = change.ends_sessions(&before) {
+                sessions::end_all(connection, user.user_id, reason).await?;
                 // within the transaction: where Redis is away nothing has changed
                 self.sessions.end_all(user.user_id).await?;
             }
@@ -107,6 +118,8 @@ impl Auth {
                     return Err(AuthError::LastAdmin);
                 }
                 users::delete(connection, user_id).await?;
+                sessions::end_all(connection, user_id, EndReason::UserDeleted).await?;
+                sessions::forget_clients(connection, user_id).await?;
                 tell(connection, user_id, user.version + 1, UserDeleted { user_id, timestamp: Utc::now() }).await?;
                 self.sessions.end_all(user_id).await
             });

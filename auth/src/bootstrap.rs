@@ -1,10 +1,14 @@
 //! The first admin: without one nobody could make others. Made at the start from the configuration, once.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
-use chassis::config::{Problems, Secret};
+use chassis::{
+    Process,
+    config::{Problems, Secret},
+};
 use proto::auth::CreateUsersRequest;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::{
     error::AuthError,
@@ -12,10 +16,11 @@ use crate::{
     user::{Registration, Role},
 };
 
-/// How long to wait where the database cannot be reached.
+/// How long to wait where it could not be made.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The `bootstrap` table: the admin that is made where nobody has its name or address yet.
+/// The `bootstrap` table: the admin that is made where nobody has its name or address yet. Until there is an admin the service is
+/// not ready.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootstrapConfig {
@@ -56,20 +61,48 @@ impl BootstrapConfig {
     }
 }
 
-/// Makes the admin as soon as the database can be reached.
-pub(crate) async fn run(config: BootstrapConfig, auth: Arc<Auth>) {
-    if config.email.is_empty() {
-        return;
-    }
-    let shutdown = auth.shared.shutdown.clone();
-    while let Ok(registration) = config.registration() {
-        match auth.create_user(registration).await {
-            Ok(user) => return tracing::info!(user_id = %user.user_id, "the admin has been made"),
-            Err(AuthError::Taken(_)) => return,
-            Err(error) => tracing::warn!(%error, "the admin cannot be made yet"),
+/// Makes the admin beside the start, and tells when there is one.
+pub(crate) struct Bootstrap {
+    config: BootstrapConfig,
+    /// Why there is none yet.
+    missing: watch::Sender<Option<String>>,
+}
+
+impl Bootstrap {
+    /// Lets nobody take the service for ready before the admin is there; none where none is wanted.
+    pub(crate) fn required(config: &BootstrapConfig, process: &Process) -> Option<Self> {
+        if config.email.is_empty() {
+            return None;
         }
-        if tokio::time::timeout(RETRY, shutdown.cancelled()).await.is_ok() {
-            return;
+        let (missing, seen) = watch::channel(Some("the first admin has not been made yet".to_owned()));
+        process.readiness.require("admin", move || ready(seen.borrow().clone().map_or(Ok(()), Err)));
+        Some(Self { config: config.clone(), missing })
+    }
+
+    /// Goes on until there is an admin, or the process stops.
+    pub(crate) async fn run(self, auth: Arc<Auth>) {
+        let shutdown = auth.shared.shutdown.clone();
+        while let Err(error) = self.make(&auth).await {
+            // once per change: an outage is one line and not one a second
+            if self.missing.send_replace(Some(error.to_string())) != Some(error.to_string()) {
+                tracing::warn!(%error, "the first admin cannot be made yet");
+            }
+            if tokio::time::timeout(RETRY, shutdown.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+        self.missing.send_replace(None);
+    }
+
+    /// Whoever has the name or the address may have become another since: any admin will do.
+    async fn make(&self, auth: &Auth) -> Result<(), AuthError> {
+        match auth.create_user(self.config.registration()?).await {
+            Ok(user) => {
+                tracing::info!(user_id = %user.user_id, "the first admin has been made");
+                Ok(())
+            }
+            Err(AuthError::Taken(_)) if auth.has_admin().await? => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use crate::{error::AuthError, session::Sessions, user::Role, verified::VerifiedTokens};
+use crate::{error::AuthError, token::Claims, user::Role};
 
 /// Somebody whose token is good and whose session is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +17,14 @@ pub(crate) struct Caller {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-impl Caller {
-    pub(crate) async fn of(metadata: &MetadataMap, tokens: &VerifiedTokens, sessions: &Sessions) -> Result<Self, AuthError> {
-        let claims = tokens.check(bearer(metadata)?).await?;
-        if !sessions.is_alive(claims.sid, claims.sub).await? {
-            return Err(AuthError::SessionEnded);
-        }
+impl From<Claims> for Caller {
+    fn from(claims: Claims) -> Self {
         let expires_at = claims.expires_at();
-        Ok(Self { user_id: claims.sub, session_id: claims.sid, username: claims.username, role: claims.role, expires_at })
+        Self { user_id: claims.sub, session_id: claims.sid, username: claims.username, role: claims.role, expires_at }
     }
+}
 
+impl Caller {
     pub(crate) fn is_admin(&self) -> bool {
         self.role == Role::Admin
     }
@@ -46,7 +44,7 @@ impl Caller {
 }
 
 /// The token of `authorization: Bearer TOKEN` (RFC 6750); the scheme in whatever case (RFC 9110).
-fn bearer(metadata: &MetadataMap) -> Result<&str, AuthError> {
+pub(crate) fn bearer(metadata: &MetadataMap) -> Result<&str, AuthError> {
     let text = metadata.get("authorization").ok_or(AuthError::TokenMissing)?.to_str().map_err(|_| AuthError::TokenInvalid)?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),

@@ -52,7 +52,7 @@ pub struct JwtConfig {
     pub kid: String,
     /// Keys that signed before this one and are still good for checking: `KID=SECRET` each. In a variable they are separated
     /// by commas. A new key becomes `secret` and `kid` and the old one goes here, until all that it signed has expired:
-    /// for `session.ttl_seconds`, since refresh tokens are of the same key.
+    /// for `session.ttl_seconds` and `jwt.access_ttl_seconds` together, since refresh tokens are of the same key.
     pub retired: Vec<Secret>,
     /// `iss`
     pub issuer: String,
@@ -68,8 +68,27 @@ pub struct JwtConfig {
 pub struct SessionConfig {
     /// What all keys begin with.
     pub key_prefix: String,
-    /// Seconds that a session lives.
+    /// Seconds that a session lives that nobody uses.
     pub ttl_seconds: u64,
+    /// Whether each use lets a session live on from then; else only a refresh does.
+    pub sliding: bool,
+    /// Seconds after which a session ends whatever is done; 0: never.
+    pub max_lifetime_seconds: u64,
+    /// What becomes of good access tokens while Redis cannot say whether their session is alive.
+    pub when_unavailable: WhenUnavailable,
+    /// Days that it is known of a session, after its end, when and from where it was used and why it ended.
+    pub audit_retention_days: u32,
+}
+
+/// `session.when_unavailable`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenUnavailable {
+    /// They are refused with `UNAVAILABLE`: who has ended a session can be sure of it.
+    Refuse,
+    /// They are good until they expire, for `ValidateToken`, `GetUser` and `GetAvatar`, though their session may have been ended.
+    /// Those of admins are refused all the same, and so is whatever changes an account or a session.
+    TrustToken,
 }
 
 /// The `password` table: argon2id's parameters (RFC 9106).
@@ -124,7 +143,14 @@ impl Default for Config {
                 audience: "throughline".into(),
                 access_ttl_seconds: 900,
             },
-            session: SessionConfig { key_prefix: "throughline:auth:".into(), ttl_seconds: 7 * 24 * 3600 },
+            session: SessionConfig {
+                key_prefix: "throughline:auth:".into(),
+                ttl_seconds: 7 * DAY,
+                sliding: true,
+                max_lifetime_seconds: 30 * DAY,
+                when_unavailable: WhenUnavailable::Refuse,
+                audit_retention_days: 90,
+            },
             // OWASP's second choice, and the default of the argon2 crate
             password: PasswordConfig { m_cost_kib: 19_456, t_cost: 2, p_cost: 1 },
             bootstrap: BootstrapConfig::default(),
@@ -136,8 +162,9 @@ impl Default for Config {
 
 /// The shortest key of HS256 that RFC 7518 allows, in bytes.
 const MIN_SECRET: usize = 32;
+const DAY: u64 = 24 * 3600;
 /// Ten years.
-const MAX_SECONDS: u64 = 315_360_000;
+const MAX_SECONDS: u64 = 3_650 * DAY;
 
 impl JwtConfig {
     /// A retired key's `kid` and secret.
@@ -167,6 +194,7 @@ impl Config {
         for (key, value, most) in [
             ("jwt.access_ttl_seconds", self.jwt.access_ttl_seconds, MAX_SECONDS),
             ("session.ttl_seconds", self.session.ttl_seconds, MAX_SECONDS),
+            ("session.audit_retention_days", self.session.audit_retention_days.into(), MAX_SECONDS / DAY),
             ("login.max_failures", max_failures.into(), 1_000_000),
             ("login.max_failures_per_address", max_failures_per_address.into(), 1_000_000),
             ("login.window_seconds", window_seconds, 86_400),
@@ -176,6 +204,9 @@ impl Config {
             if !(1..=most).contains(&value) {
                 problems.add(key, &value, &format!("1 to {most}"));
             }
+        }
+        if self.session.max_lifetime_seconds > MAX_SECONDS {
+            problems.add("session.max_lifetime_seconds", &self.session.max_lifetime_seconds, &format!("0 (none) to {MAX_SECONDS}"));
         }
     }
 
@@ -238,6 +269,22 @@ mod tests {
         let shown = format!("{:?} {}", config.jwt, serde_json::to_string(&config).unwrap());
         assert!(!shown.contains(OLD), "{shown}");
         assert!(read("").unwrap().jwt.retired.is_empty());
+    }
+
+    #[test]
+    fn sessions_are_set_by_variables_and_what_they_cannot_be_is_told() {
+        let given = |trust: &str, most: &str, days: &str| {
+            let base = [("jwt.secret", OLD), ("database.url", "postgres://a:b@c/d"), ("session.sliding", "false")];
+            let own = [("session.when_unavailable", trust), ("session.max_lifetime_seconds", most), ("session.audit_retention_days", days)];
+            let all = base.into_iter().chain(own).map(|(key, value)| (key.to_owned(), value.to_owned()));
+            read_with::<Config>(None, all.collect())
+        };
+        let session = given("trust-token", "0", "3650").unwrap().session;
+        assert_eq!((session.when_unavailable, session.sliding, session.max_lifetime_seconds), (WhenUnavailable::TrustToken, false, 0));
+        let mistakes = given("always", "315360001", "0").unwrap_err().problems;
+        let mut keys: Vec<_> = mistakes.iter().map(|problem| problem.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["session.audit_retention_days", "session.max_lifetime_seconds", "session.when_unavailable"]);
     }
 
     #[test]

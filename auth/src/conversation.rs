@@ -122,7 +122,7 @@ impl Conversation {
     }
 
     async fn follow(&mut self, wish: Wish) -> Result<(), AuthError> {
-        if !self.sessions.is_alive(self.caller.session_id, self.caller.user_id).await? {
+        if !self.sessions.touch(self.caller.session_id, self.caller.user_id).await? {
             return Err(AuthError::SessionEnded);
         }
         match wish {

@@ -9,11 +9,13 @@ mod chat;
 mod config;
 mod conversation;
 mod error;
+mod lifetime;
 mod listing;
 mod login;
 mod metrics;
 mod password;
 mod refresh;
+mod retention;
 mod rooms;
 mod service;
 mod session;
@@ -21,6 +23,7 @@ mod store;
 mod subscription;
 mod throttle;
 mod token;
+mod trust;
 mod upload;
 mod user;
 mod verified;
@@ -46,20 +49,24 @@ use proto::auth::{
 };
 use tonic::service::Routes;
 
+use bootstrap::Bootstrap;
 pub use bootstrap::BootstrapConfig;
-pub use config::{Config, JwtConfig, LoginConfig, PasswordConfig, SessionConfig, StreamConfig};
-use metrics::{Counted, Visits};
+pub use config::{Config, JwtConfig, LoginConfig, PasswordConfig, SessionConfig, StreamConfig, WhenUnavailable};
+use metrics::{Counted, TrustedTokens, Visits};
 use password::Passwords;
 use refresh::RefreshTokens;
 use rooms::Rooms;
 use service::{Auth, AuthApi, SessionApi, Shared, UserApi};
 use token::Tokens;
+use trust::Trust;
 use verified::VerifiedTokens;
 
 /// Name of the service, of its Postgres schema and of its connections.
 const NAME: &str = "auth";
 /// What it serves.
 const SERVICES: &[&str] = &[auth_service_server::SERVICE_NAME, user_service_server::SERVICE_NAME, session_service_server::SERVICE_NAME];
+/// The calls that last.
+const STREAMS: &[&str] = &["/throughline.auth.v1.AuthService/StreamEvents", "/throughline.auth.v1.UserService/Chat"];
 
 /// The service, bound to its port and not yet serving.
 pub struct App {
@@ -93,25 +100,34 @@ impl App {
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, process, listener } = self;
         let (pool, redis) = (Pool::new(&config.database, NAME, &process)?, Redis::new(&config.redis, NAME, &process)?);
+        require(&process, pool.clone(), redis);
+        let bootstrap = Bootstrap::required(&config.bootstrap, &process);
         let relay = Relay::start(&config.relay, &config.kafka, pool.clone(), NAME, &process)?;
-        process.readiness.require("postgres", move || {
-            let pool = pool.clone();
-            async move { pool.ping().await.map_err(|error| error.to_string()) }
-        });
-        process.readiness.require("redis", move || {
-            let redis = redis.clone();
-            async move { redis.ping().await.map_err(|error| error.to_string()) }
-        });
+        process.background(retention::run(pool, config.session.audit_retention_days, process.shutdown.clone()));
         let shared = shared(&config, relay, &process)?;
-        process.background(bootstrap::run(config.bootstrap.clone(), Auth::new(&config, shared.clone(), &process)?));
+        if let Some(bootstrap) = bootstrap {
+            process.background(bootstrap.run(Auth::new(&config, shared.clone(), &process)?));
+        }
         let visits = Visits::register(&mut process.registry());
         let owner = process.clone();
         let factory = move || {
             let (config, shared, visits, process) = (config.clone(), shared.clone(), visits.clone(), owner.clone());
             async move { Ok(routes(&Auth::new(&config, shared, &process)?, visits)) }
         };
-        grpc::serve(listener, &process, SERVICES, factory).await
+        grpc::serve(listener, &process, grpc::Services::new(SERVICES).with_streams(STREAMS), factory).await
     }
+}
+
+/// What must answer before the service is ready.
+fn require(process: &Process, pool: Pool, redis: Redis) {
+    process.readiness.require("postgres", move || {
+        let pool = pool.clone();
+        async move { pool.ping().await.map_err(|error| error.to_string()) }
+    });
+    process.readiness.require("redis", move || {
+        let redis = redis.clone();
+        async move { redis.ping().await.map_err(|error| error.to_string()) }
+    });
 }
 
 fn shared(config: &Config, relay: RelayHandle, process: &Process) -> Result<Shared, StartError> {
@@ -119,6 +135,7 @@ fn shared(config: &Config, relay: RelayHandle, process: &Process) -> Result<Shar
     Ok(Shared {
         passwords: Passwords::new(&config.password)?,
         verified: VerifiedTokens::new(tokens.clone()),
+        trust: Trust::new(config.session.when_unavailable, TrustedTokens::register(&mut process.registry())),
         tokens,
         refresh_tokens: RefreshTokens::new(&config.jwt)?,
         relay,

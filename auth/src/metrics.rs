@@ -75,6 +75,23 @@ impl Visits {
     }
 }
 
+/// Tokens that were believed though nobody could say whether their session was alive. Clones share the counter.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TrustedTokens(Counter);
+
+impl TrustedTokens {
+    /// A counter that `/metrics` shows.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let trusted = Self::default();
+        registry.register("throughline_auth_trusted_tokens", "Tokens believed while sessions could not be checked", trusted.0.clone());
+        trusted
+    }
+
+    pub(crate) fn count(&self) {
+        self.0.inc();
+    }
+}
+
 /// A service around which its visits are counted.
 pub(crate) struct Counted<S> {
     service: S,

@@ -7,21 +7,20 @@ use std::{
     time::Duration,
 };
 
-use bb8_redis::redis::{
-    AsyncCommands, Client, Msg, RedisError,
-    aio::{PubSubSink, PubSubStream},
-};
+use bb8_redis::redis::AsyncCommands;
 use chassis::{
     Process, StartError,
-    redis::{Redis, RedisConfig},
+    redis::{
+        Redis, RedisConfig,
+        subscription::{self, Audience, Channels},
+    },
 };
-use futures::StreamExt;
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
         watch,
     },
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,11 +29,6 @@ use crate::{
     chat::{Notice, Room},
     error::AuthError,
 };
-
-/// Pause before the connection is opened again; grows to the second value while that fails.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// Between looks whether the connection still lives.
-const PING: Duration = Duration::from_secs(2);
 
 /// Clones share the rooms.
 #[derive(Clone)]
@@ -45,7 +39,7 @@ struct Shared {
     prefix: String,
     /// While Redis is heard: cancelled when it is not heard any more.
     heard: watch::Sender<Option<CancellationToken>>,
-    /// How long somebody waits for a connection that is being opened, and that one may take.
+    /// How long somebody waits for a connection that is being opened.
     patience: Duration,
     seats: Mutex<HashMap<Room, HashMap<Uuid, Seat>>>,
 }
@@ -67,13 +61,8 @@ impl Rooms {
             patience: Duration::from_millis(config.connect_timeout_ms + config.response_timeout_ms),
             seats: Mutex::default(),
         });
-        let (client, listening, shutdown) = (Client::open(config.url.expose())?, Arc::clone(&shared), process.shutdown.clone());
-        process.background(async move {
-            tokio::select! {
-                () = listening.listen(&client) => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
+        let (rooms, channels) = (Self(Arc::clone(&shared)), Channels::Under(shared.prefix.clone()));
+        subscription::listen(config, channels, "rooms", rooms, process)?;
         Ok(Self(shared))
     }
 
@@ -118,54 +107,8 @@ impl Shared {
         }
     }
 
-    /// Without end.
-    async fn listen(&self, client: &Client) {
-        let (mut pause, mut failing) = (PAUSE.0, false);
-        loop {
-            match timeout(self.patience, self.subscribe(client)).await {
-                Ok(Ok((sink, messages))) => {
-                    let lost = CancellationToken::new();
-                    self.heard.send_replace(Some(lost.clone()));
-                    (pause, failing) = (PAUSE.0, false);
-                    self.hear(sink, messages).await;
-                    self.heard.send_replace(None);
-                    lost.cancel();
-                }
-                // once: an outage is one line and not one a second
-                Ok(Err(error)) if !std::mem::replace(&mut failing, true) => tracing::warn!(%error, "rooms are not heard"),
-                _ => {}
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSE.1);
-        }
-    }
-
-    async fn subscribe(&self, client: &Client) -> Result<(PubSubSink, PubSubStream), RedisError> {
-        let (mut sink, messages) = client.get_async_pubsub().await?.split();
-        sink.psubscribe(format!("{}*", literally(&self.prefix))).await?;
-        Ok((sink, messages))
-    }
-
-    /// Until the connection breaks, or does not answer any more.
-    async fn hear(&self, mut sink: PubSubSink, mut messages: PubSubStream) {
-        let lives = async {
-            while let Ok(Ok(())) = timeout(self.patience, sink.ping()).await {
-                sleep(PING).await;
-            }
-        };
-        let hears = async {
-            while let Some(message) = messages.next().await {
-                self.hand_out(&message);
-            }
-        };
-        tokio::select! {
-            () = lives => {}
-            () = hears => {}
-        }
-    }
-
-    fn hand_out(&self, message: &Msg) {
-        let Ok(notice) = serde_json::from_slice::<Notice>(message.get_payload_bytes()) else { return };
+    fn hand_out(&self, message: &[u8]) {
+        let Ok(notice) = serde_json::from_slice::<Notice>(message) else { return };
         let notice = Arc::new(notice);
         let mut seats = self.seats();
         let Some(seats_here) = seats.get_mut(&notice.room) else { return };
@@ -183,18 +126,18 @@ impl Shared {
     }
 }
 
-/// A text as a pattern of Redis that matches nothing else.
-fn literally(text: &str) -> String {
-    text.chars().flat_map(|sign| "\\*?[]^-".contains(sign).then_some('\\').into_iter().chain([sign])).collect()
-}
+impl Audience for Rooms {
+    fn begin(&self) {
+        self.0.heard.send_replace(Some(CancellationToken::new()));
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::literally;
+    fn hear(&self, _: &str, message: &[u8]) {
+        self.0.hand_out(message);
+    }
 
-    #[test]
-    fn a_prefix_is_no_pattern() {
-        assert_eq!(literally("mesh:auth:"), "mesh:auth:");
-        assert_eq!(literally(r"a*b?[c]\"), r"a\*b\?\[c\]\\");
+    fn end(&self) {
+        if let Some(lost) = self.0.heard.send_replace(None) {
+            lost.cancel();
+        }
     }
 }

@@ -14,7 +14,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::{
     NAME,
-    caller::Caller,
+    caller::{Caller, bearer},
     config::{Config, StreamConfig},
     error::AuthError,
     password::Passwords,
@@ -22,7 +22,8 @@ use crate::{
     rooms::Rooms,
     session::Sessions,
     throttle::Throttle,
-    token::Tokens,
+    token::{Claims, Tokens},
+    trust::Trust,
     verified::VerifiedTokens,
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Tokens,
     pub(crate) verified: VerifiedTokens,
+    pub(crate) trust: Trust,
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) relay: RelayHandle,
     pub(crate) tail: Tail,
@@ -66,8 +68,21 @@ impl Auth {
         }))
     }
 
+    /// The claims of a good token that is believed (see [`Trust`]): where nothing is changed. A use of its session.
+    pub(crate) async fn believe(&self, token: &str) -> Result<Claims, AuthError> {
+        let claims = self.shared.verified.check(token).await?;
+        let is_alive = self.sessions.touch(claims.sid, claims.sub).await;
+        self.shared.trust.judge(claims, is_alive)
+    }
+
+    /// Who calls to read what needs no Redis.
+    pub(crate) async fn reader(&self, metadata: &MetadataMap) -> Result<Caller, AuthError> {
+        Ok(self.believe(bearer(metadata)?).await?.into())
+    }
+
     /// Who calls.
     pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, AuthError> {
-        Caller::of(metadata, &self.shared.verified, &self.sessions).await
+        let claims = self.shared.verified.check(bearer(metadata)?).await?;
+        if self.sessions.touch(claims.sid, claims.sub).await? { Ok(claims.into()) } else { Err(AuthError::SessionEnded) }
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod avatars;
 pub(crate) mod outbox;
+pub(crate) mod sessions;
 pub(crate) mod users;

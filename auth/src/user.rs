@@ -8,7 +8,7 @@ use proto::auth::{CreateUsersRequest, RegisterRequest, UpdateUserRequest};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::AuthError;
+use crate::{error::AuthError, lifetime::EndReason};
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,12 +116,15 @@ impl Change {
     pub(crate) fn differs_from(&self, user: &User) -> bool {
         self.username.as_ref().is_some_and(|name| *name != user.username)
             || self.email.as_ref().is_some_and(|email| *email != user.email)
-            || self.ends_sessions(user)
+            || self.ends_sessions(user).is_some()
     }
 
-    /// Tokens that were given out before must not outlast a password or a role.
-    pub(crate) fn ends_sessions(&self, user: &User) -> bool {
-        self.password.is_some() || self.role.is_some_and(|role| role != user.role)
+    /// Why sessions end with it, if they do: tokens that were given out before must not outlast a password or a role.
+    pub(crate) fn ends_sessions(&self, user: &User) -> Option<EndReason> {
+        if self.password.is_some() {
+            return Some(EndReason::PasswordChanged);
+        }
+        self.role.filter(|role| *role != user.role).map(|_| EndReason::RoleChanged)
     }
 
     /// Whether an admin would be none afterwards.
@@ -154,7 +157,7 @@ pub(crate) fn read_token(token: &str) -> Result<Option<Uuid>, Violation> {
     id.map(Some).ok_or_else(|| Violation::new("page_token", "must be the page_token of the last user that was seen, or empty"))
 }
 
-fn username_mistake(text: &str) -> Option<Violation> {
+pub(crate) fn username_mistake(text: &str) -> Option<Violation> {
     let good = (3..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     (!good).then(|| Violation::new("username", "must be 3 to 32 letters, digits, `_`, `-` and `.`"))
 }
@@ -242,13 +245,13 @@ mod tests {
         let user = User { user_id, username: "ada".into(), email: "a@b.c".into(), role: Role::Admin, version: 1, created_at };
         let nothing = || Change { user_id, username: None, email: None, password: None, role: None, version: None };
         let cases = [
-            (nothing(), false, false),
-            (Change { username: Some("ada".into()), ..nothing() }, false, false),
-            (Change { username: Some("eve".into()), ..nothing() }, true, false),
-            (Change { email: Some("x@b.c".into()), ..nothing() }, true, false),
-            (Change { password: Some(String::new()), ..nothing() }, true, true),
-            (Change { role: Some(Role::Admin), ..nothing() }, false, false),
-            (Change { role: Some(Role::User), ..nothing() }, true, true),
+            (nothing(), false, None),
+            (Change { username: Some("ada".into()), ..nothing() }, false, None),
+            (Change { username: Some("eve".into()), ..nothing() }, true, None),
+            (Change { email: Some("x@b.c".into()), ..nothing() }, true, None),
+            (Change { password: Some(String::new()), ..nothing() }, true, Some(EndReason::PasswordChanged)),
+            (Change { role: Some(Role::Admin), ..nothing() }, false, None),
+            (Change { role: Some(Role::User), ..nothing() }, true, Some(EndReason::RoleChanged)),
         ];
         for (change, differs, ends) in cases {
             assert_eq!((change.differs_from(&user), change.ends_sessions(&user)), (differs, ends));

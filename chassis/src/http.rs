@@ -62,6 +62,7 @@ where
     <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
+    process.readiness.complete();
     let (stop, tls) = (process.shutdown.clone(), process.tls.clone());
     let (address, secure, stopping) = (listener.local_addr()?, tls.is_some(), stop.clone());
     let application = move || application(factory(), config(secure, address), stopping.clone());

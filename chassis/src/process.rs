@@ -1,6 +1,9 @@
 //! What a service shares with the process that it runs in.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::{
     FutureExt,
@@ -103,10 +106,11 @@ impl Process {
     }
 }
 
-/// Named checks, all of which must pass.
+/// Named checks, all of which must pass, and whether all of them are known.
 #[derive(Clone, Default)]
 pub struct Readiness {
     checks: Arc<Mutex<Vec<(&'static str, Check)>>>,
+    complete: Arc<AtomicBool>,
 }
 
 /// A check that takes longer has failed.
@@ -122,8 +126,17 @@ impl Readiness {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
     }
 
+    /// From now on the checks decide; before, nothing is ready, as the admin port answers earlier than the service knows what
+    /// it needs. The servers of chassis say it when they begin; whoever serves otherwise says it himself.
+    pub fn complete(&self) {
+        self.complete.store(true, Ordering::Release);
+    }
+
     /// Runs all checks, at the same time; the failed ones by name, with their reasons.
     pub async fn failures(&self) -> Vec<(&'static str, String)> {
+        if !self.complete.load(Ordering::Acquire) {
+            return vec![("start", "not yet serving".to_owned())];
+        }
         let running: Vec<_> = {
             let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
             checks.iter().map(|(name, check)| (*name, check())).collect()

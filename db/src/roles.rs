@@ -8,7 +8,7 @@ use postgres_protocol::password::scram_sha_256;
 /// A login role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// `throughline_auth`: users and the outbox of schema `auth`.
+    /// `throughline_auth`: users, what is known of their sessions, and the outbox of schema `auth`.
     Auth,
     /// `throughline_catalog`: schema `catalog`.
     Catalog,

@@ -31,6 +31,19 @@ pub mod auth {
     }
 
     diesel::table! {
+        auth.sessions (session_id) {
+            session_id -> Uuid,
+            user_id -> Uuid,
+            client_address -> Nullable<Text>,
+            opened_at -> Timestamptz,
+            last_refreshed_at -> Nullable<Timestamptz>,
+            expires_at -> Timestamptz,
+            ended_at -> Nullable<Timestamptz>,
+            end_reason -> Nullable<Text>,
+        }
+    }
+
+    diesel::table! {
         auth.users (user_id) {
             user_id -> Uuid,
             username -> Text,
@@ -43,7 +56,7 @@ pub mod auth {
     }
 
     diesel::joinable!(avatars -> users (user_id));
-    diesel::allow_tables_to_appear_in_same_query!(avatars, outbox, users);
+    diesel::allow_tables_to_appear_in_same_query!(avatars, outbox, sessions, users);
 }
 
 /// Tables of the Postgres schema `catalog`.

@@ -55,6 +55,7 @@ pub async fn run<H: Handler>(
         let assigned = assigned.load(Ordering::Acquire);
         async move { if assigned { Ok(()) } else { Err("no partition is assigned".into()) } }
     });
+    process.readiness.complete();
     let producer = Producer::new(config, &format!("{group}-dlq"))?;
     let tally = Tally::register(process, group, &topics);
     let attempts = Arc::new(Attempts::new(config, group, tally, handler, producer.clone(), process.shutdown.clone()));

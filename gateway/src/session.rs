@@ -20,7 +20,7 @@ pub(crate) struct Session {
     user_id: String,
     #[schema(format = DateTime)]
     created_at: String,
-    /// Each refresh moves it.
+    /// Refreshing moves it, and so does use.
     #[schema(format = DateTime)]
     expires_at: String,
 }

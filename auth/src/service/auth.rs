@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::Auth;
 use crate::{
     error::AuthError,
+    lifetime::EndReason,
     subscription::{Filter, Subscription},
     throttle::Attempt,
     user::{Registration, normalised, timestamp},
@@ -50,15 +51,12 @@ impl AuthService for AuthApi {
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
         let claims = self.0.shared.verified.check(&request.into_inner().access_token).await?;
-        self.0.end_session(claims.sid, claims.sub).await?;
+        self.0.end_session(claims.sid, claims.sub, EndReason::Logout).await?;
         Ok(Response::new(LogoutResponse {}))
     }
 
     async fn validate_token(&self, request: Request<ValidateTokenRequest>) -> Result<Response<ValidateTokenResponse>, Status> {
-        let claims = self.0.shared.verified.check(&request.into_inner().access_token).await?;
-        if !self.0.sessions.is_alive(claims.sid, claims.sub).await? {
-            return Err(AuthError::SessionEnded.into());
-        }
+        let claims = self.0.believe(&request.into_inner().access_token).await?;
         Ok(Response::new(ValidateTokenResponse {
             expires_at: Some(timestamp(claims.expires_at())),
             user_id: claims.sub.to_string(),

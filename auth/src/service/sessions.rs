@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Auth;
 use crate::{
     error::AuthError,
+    lifetime::EndReason,
     session::Session,
     user::{read_id, timestamp},
 };
@@ -44,7 +45,7 @@ impl SessionService for SessionApi {
 
     async fn delete_session(&self, request: Request<DeleteSessionRequest>) -> Result<Response<DeleteSessionResponse>, Status> {
         let (session_id, session) = self.find(request.metadata(), &request.get_ref().session_id).await?;
-        if self.0.end_session(session_id, session.user_id).await? {
+        if self.0.end_session(session_id, session.user_id, EndReason::Revoked).await? {
             Ok(Response::new(DeleteSessionResponse {}))
         } else {
             Err(AuthError::NotFound("session").into())

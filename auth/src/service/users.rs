@@ -36,7 +36,7 @@ impl UserService for UserApi {
     type ChatStream = ReceiverStream<Result<ChatResponse, Status>>;
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<GetUserResponse>, Status> {
-        let caller = self.0.caller(request.metadata()).await?;
+        let caller = self.0.reader(request.metadata()).await?;
         let user_id = read_id("user_id", &request.get_ref().user_id).map_err(AuthError::from)?;
         let user = self.0.show_user(&caller, user_id).await?;
         Ok(Response::new(GetUserResponse { user: Some(user.into()) }))
@@ -80,7 +80,7 @@ impl UserService for UserApi {
     }
 
     async fn get_avatar(&self, request: Request<GetAvatarRequest>) -> Result<Response<Self::GetAvatarStream>, Status> {
-        self.0.caller(request.metadata()).await?;
+        self.0.reader(request.metadata()).await?;
         let user_id = read_id("user_id", &request.get_ref().user_id).map_err(AuthError::from)?;
         let avatar = self.0.find_avatar(user_id).await?;
         Ok(Response::new(upload::send(avatar).boxed()))

@@ -5,6 +5,7 @@ use db::connection::Connection;
 use db::schema::auth::users;
 use diesel::{
     AsChangeset, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper,
+    dsl::exists,
     result::{DatabaseErrorKind, Error},
 };
 use diesel_async::RunQueryDsl;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     error::AuthError,
-    user::{Change, Registration, Role, User, email_mistake},
+    user::{Change, Registration, Role, User, email_mistake, username_mistake},
 };
 
 #[derive(Queryable, Selectable)]
@@ -59,6 +60,7 @@ fn refused(error: Error) -> AuthError {
         Some("users_email_key") => AuthError::Taken("email"),
         // a letter of which Postgres knows a smaller form and we do not
         Some("users_email_check") => AuthError::Invalid(email_mistake("").into_iter().collect()),
+        Some("users_username_check") => AuthError::Invalid(username_mistake("").into_iter().collect()),
         _ => error.into(),
     }
 }
@@ -96,6 +98,10 @@ pub(crate) async fn lock(connection: &mut Connection, user_id: Uuid) -> QueryRes
 pub(crate) async fn lock_admins(connection: &mut Connection) -> QueryResult<Vec<Uuid>> {
     let admins = users::table.filter(users::role.eq(Role::Admin.as_str()));
     admins.order(users::user_id).select(users::user_id).for_update().load(connection).await
+}
+
+pub(crate) async fn has_admin(connection: &mut Connection) -> QueryResult<bool> {
+    diesel::select(exists(users::table.filter(users::role.eq(Role::Admin.as_str())))).get_result(connection).await
 }
 
 /// Accounts in the order of their ids.

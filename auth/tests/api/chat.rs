@@ -1,97 +1,14 @@
 //! `Chat`
 
 use chassis::{grpc::Channel, testing::eventually};
-use proto::auth::{ChatKind, ChatLine, ChatRequest, ChatResponse, chat_request::Request as Wish, user_service_client::UserServiceClient};
-use tokio::{sync::mpsc, time::timeout};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming, transport::Endpoint};
+use proto::auth::{ChatKind, ChatLine, chat_request::Request as Wish, user_service_client::UserServiceClient};
+use tokio::sync::mpsc;
+use tonic::{Code, transport::Endpoint};
 
-use crate::world::{self, Person, World, assert_unavailable, hurried, info, wrong_fields};
-
-const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
-
-/// A stream of somebody's.
-struct Talk {
-    says: mpsc::Sender<ChatRequest>,
-    hears: Streaming<ChatResponse>,
-}
-
-/// Kind, room, who and what.
-type Heard = (ChatKind, String, String, String);
-
-impl Talk {
-    async fn open<S>(users: &mut UserServiceClient<S>, person: &Person) -> Result<Self, Status>
-    where
-        S: tonic::client::GrpcService<tonic::body::Body>,
-        S::Error: Into<tonic::codegen::StdError>,
-        S::ResponseBody: tonic::codegen::Body<Data = tonic::codegen::Bytes> + Send + 'static,
-        <S::ResponseBody as tonic::codegen::Body>::Error: Into<tonic::codegen::StdError> + Send,
-    {
-        let (says, requests) = mpsc::channel(64);
-        let hears = users.chat(person.says(ReceiverStream::new(requests))).await?.into_inner();
-        Ok(Self { says, hears })
-    }
-
-    async fn begin(world: &World, person: &Person) -> Self {
-        Self::open(&mut world.users(), person).await.unwrap()
-    }
-
-    async fn wish(&self, request: Option<Wish>) {
-        self.says.send(ChatRequest { request }).await.unwrap();
-    }
-
-    async fn join(&self, room: &str) {
-        self.wish(Some(Wish::Join(room.into()))).await;
-    }
-
-    async fn leave(&self, room: &str) {
-        self.wish(Some(Wish::Leave(room.into()))).await;
-    }
-
-    async fn say(&self, room: &str, text: &str) {
-        self.wish(Some(Wish::Line(ChatLine { room: room.into(), text: text.into() }))).await;
-    }
-
-    /// What is said next; none where that was all.
-    async fn next(&mut self) -> Result<Option<Heard>, Status> {
-        let message = timeout(PATIENCE, self.hears.message()).await.expect("something is said, or an end")?;
-        Ok(message.map(|it| {
-            assert!(it.sent_at.is_some());
-            (it.kind(), it.room, it.username, it.text)
-        }))
-    }
-
-    async fn hear(&mut self) -> Heard {
-        self.next().await.unwrap().expect("no end")
-    }
-
-    async fn end(&mut self) -> Status {
-        loop {
-            match self.next().await {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("an end without a reason"),
-                Err(status) => return status,
-            }
-        }
-    }
-
-    async fn enter(&mut self, room: &str, name: &str) {
-        self.join(room).await;
-        assert_eq!(self.hear().await, joined(room, name));
-    }
-}
-
-fn joined(room: &str, name: &str) -> Heard {
-    (ChatKind::Joined, room.into(), name.into(), String::new())
-}
-
-fn left(room: &str, name: &str) -> Heard {
-    (ChatKind::Left, room.into(), name.into(), String::new())
-}
-
-fn line(room: &str, name: &str, text: &str) -> Heard {
-    (ChatKind::Line, room.into(), name.into(), text.into())
-}
+use crate::{
+    talk::{Talk, joined, left, line},
+    world::{self, World, assert_unavailable, hurried, info, wrong_fields},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_talk_across_connections_and_replicas() {

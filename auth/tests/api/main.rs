@@ -8,18 +8,22 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answer;
+mod audit;
 mod avatars;
 mod bootstrap;
 mod bulk;
 mod chat;
 mod counting;
 mod events;
+mod lifetime;
 mod login;
 mod outages;
 mod refresh;
 mod register;
 mod sessions;
+mod talk;
 mod throttle;
 mod tokens;
+mod trust;
 mod users;
 mod world;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chassis::spawn;
-use proto::auth::{RegisterRequest, auth_service_client::AuthServiceClient};
+use proto::auth::RegisterRequest;
 use serde_json::json;
 use tonic::Code;
 use uuid::{Uuid, Version};
@@ -62,25 +62,44 @@ async fn a_name_or_address_that_is_taken_is_named_in_whatever_case() {
     assert_eq!((world.count("auth.users").await, world.outbox().await.len()), (1, 1));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_want_a_name_at_once_one_gets_it() {
-    let world = World::start().await;
-    let client = AuthServiceClient::new(world.channel());
-    let rivals: Vec<_> = (0..12)
-        .map(|number| {
-            let mut client = client.clone();
-            let (username, password) = ("ada".to_owned(), PASSWORD.to_owned());
-            spawn(async move { client.register(RegisterRequest { username, email: format!("ada{number}@example.org"), password }).await })
+/// How many of those who register at once get an account; the others are told `reason`.
+async fn winners(world: &World, rivals: impl Iterator<Item = (String, String)>, reason: &str) -> usize {
+    let rivals: Vec<_> = rivals
+        .map(|(username, email)| {
+            let (mut client, password) = (world.client(), PASSWORD.to_owned());
+            spawn(async move { client.register(RegisterRequest { username, email, password }).await })
         })
         .collect();
     let mut winners = 0;
     for rival in rivals {
         match rival.await.unwrap() {
             Ok(_) => winners += 1,
-            Err(status) => assert_eq!(info(&status, Code::AlreadyExists).reason, "USERNAME_TAKEN"),
+            Err(status) => assert_eq!(info(&status, Code::AlreadyExists).reason, reason),
         }
     }
-    assert_eq!((winners, world.count("auth.users").await, world.outbox().await.len()), (1, 1, 1));
+    winners
+}
+
+/// `ada` in many ways, by the bits of a number.
+fn ada(number: usize) -> String {
+    "ada".char_indices().map(|(at, letter)| if number >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_want_a_name_at_once_one_gets_it_in_whatever_case() {
+    let world = World::start().await;
+    let rivals = (0..12).map(|number| (ada(number), format!("ada{number}@example.org")));
+    assert_eq!(winners(&world, rivals, "USERNAME_TAKEN").await, 1);
+    assert_eq!((world.count("auth.users").await, world.outbox().await.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_have_an_address_at_once_one_gets_an_account_in_whatever_case() {
+    let world = World::start().await;
+    let rivals = (0..12).map(|number| (format!("ada{number}"), format!("{}@example.org", ada(number))));
+    assert_eq!(winners(&world, rivals, "EMAIL_TAKEN").await, 1);
+    assert_eq!((world.count("auth.users").await, world.outbox().await.len()), (1, 1));
+    world.login(EMAIL, PASSWORD).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

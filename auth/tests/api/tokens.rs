@@ -14,7 +14,7 @@ fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> String {
 }
 
 /// A token like `token`, but for one claim, and signed with `secret`.
-fn forged(token: &str, secret: &str, key: &str, value: Value) -> String {
+pub(crate) fn forged(token: &str, secret: &str, key: &str, value: Value) -> String {
     let TokenData { header, mut claims } = insecure_decode::<Value>(token).unwrap();
     claims[key] = value;
     encode(&header, &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
@@ -137,7 +137,8 @@ async fn after_a_change_of_keys_what_the_retired_one_signed_is_good_and_what_an_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_by_itself() {
-    let world = World::start_with(|config| config.session.ttl_seconds = 1).await;
+    // a look does not let it live on
+    let world = World::start_with(|config| (config.session.ttl_seconds, config.session.sliding) = (1, false)).await;
     world.ada().await;
     let token = world.login(EMAIL, PASSWORD).await.unwrap().access_token;
     eventually("ended", async || world.validate(&token).await.is_err()).await;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chassis::{redis::RedisConfig, spawn, testing::eventually};
 use db::connect::connect;
 use diesel_async::SimpleAsyncConnection;
+use futures::future::join_all;
 use proto::auth::{DeleteUserRequest, GetUserRequest, UpdateUserRequest, User};
 use serde_json::json;
 use tonic::{Code, Request, Status};
@@ -147,6 +148,26 @@ async fn a_name_or_address_of_somebody_else_is_named() {
     assert_eq!(world::reason(update(&world, &ada, address).await, Code::AlreadyExists), "EMAIL_TAKEN");
     // one's own in another case is free
     assert_eq!(update(&world, &ada, renamed(&ada.id(), "ADA")).await.unwrap().username, "ADA");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_take_one_name_or_address_at_once_one_gets_it() {
+    let world = World::start().await;
+    let people = [world.person("ada").await, world.person("eve").await];
+    for round in 0..5 {
+        let (name, address) = (format!("new{round}"), format!("new{round}@example.org"));
+        for (username, email, taken) in [(Some(name), None, "USERNAME_TAKEN"), (None, Some(address), "EMAIL_TAKEN")] {
+            let cases = [str::to_lowercase, str::to_uppercase].into_iter().zip(&people);
+            let rivals = cases.map(|(case, person)| {
+                let (username, email) = (username.as_deref().map(case), email.as_deref().map(case));
+                let (mut client, request) = (world.users(), person.says(UpdateUserRequest { username, email, ..to(&person.id()) }));
+                spawn(async move { client.update_user(request).await.map(drop) })
+            });
+            let results = join_all(rivals).await.into_iter().map(Result::unwrap);
+            let refused: Vec<_> = results.filter_map(Result::err).map(|status| info(&status, Code::AlreadyExists).reason).collect();
+            assert_eq!(refused, [taken]);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,7 @@ where
     F: Future<Output = Result<Routes, StartError>>,
 {
     let services = services.into();
+    process.readiness.complete();
     let (reporter, health) = tonic_health::server::health_reporter();
     let stop = CancellationToken::new();
     drop(spawn(report_health(reporter, process.clone(), services, stop.clone())));

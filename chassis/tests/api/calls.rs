@@ -103,3 +103,15 @@ async fn each_call_is_one_line_where_that_is_wanted() {
     ask(silent.channel(), unwanted, Request::new("a".into())).await.unwrap();
     assert_eq!(lines_of(unwanted), Vec::<Value>::new());
 }
+
+/// The admin port answers before the service has said what it needs.
+#[tokio::test]
+async fn nothing_is_ready_before_it_serves() {
+    for model in MODELS {
+        let process = process(model);
+        assert_eq!(process.readiness.failures().await, [("start", "not yet serving".to_owned())]);
+        let server = Server::start(process, Probe::answering(async |text| Ok(text)));
+        ask(server.channel(), ASK, Request::new(String::new())).await.unwrap();
+        assert!(server.process.readiness.failures().await.is_empty());
+    }
+}
