@@ -1,8 +1,10 @@
 //! Reading through the cache, and writing.
 
-use std::collections::HashMap;
+mod load;
 
-use chassis::spawn;
+use std::sync::Arc;
+
+use chassis::{scenario::Scenarios, spawn};
 use db::{connection::Connection, pool::Pool};
 use diesel::QueryResult;
 use futures::future::BoxFuture;
@@ -11,24 +13,32 @@ use uuid::Uuid;
 
 use crate::{
     cache::{Cache, Found, Known},
+    change::Change,
     config::CacheConfig,
-    debt::{Debt, Debts},
+    debt::Debts,
     error::CatalogError,
-    flight::{Departure, Flights},
+    fallback::Fallback,
+    flight::{Flights, Moment},
+    near::Near,
+    tally::{Outage, Tally},
 };
+use load::Seen;
 
 /// What the cache keeps: products, and posts with their comments.
 pub(crate) trait Kept: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     fn id(&self) -> Uuid;
 
-    /// Grows with each change. Stands in the JSON form as `version`.
+    /// Grows with each change.
     fn version(&self) -> i64;
+
+    /// Bytes of its texts.
+    fn size(&self) -> usize;
 
     /// What stands before the id in a key.
     fn prefix(config: &CacheConfig) -> &str;
 
     /// Those of `ids` that there are, in any order.
-    fn load(connection: &mut Connection, ids: &[Uuid]) -> impl Future<Output = QueryResult<Vec<Self>>> + Send;
+    fn load(connection: &mut Connection, ids: &[Uuid], scenarios: &Scenarios) -> impl Future<Output = QueryResult<Vec<Self>>> + Send;
 }
 
 /// What all runtimes of the process know of things of one kind.
@@ -36,11 +46,42 @@ pub(crate) trait Kept: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
 pub(crate) struct Traffic<T> {
     flights: Flights<T>,
     debts: Debts,
+    near: Near<T>,
+    fallback: Fallback,
+    tally: Arc<Tally>,
 }
 
-impl<T> Traffic<T> {
-    pub(crate) fn new(debts: Debts) -> Self {
-        Self { flights: Flights::default(), debts }
+impl<T: Kept> Traffic<T> {
+    pub(crate) fn new(config: &CacheConfig, debts: Debts, fallback: Fallback) -> Self {
+        let tally = Arc::default();
+        Self { flights: Flights::default(), debts, near: Near::new(config, &tally), fallback, tally }
+    }
+
+    pub(crate) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    /// From now on all changes are heard.
+    pub(crate) fn hears(&self) {
+        self.flights.forget_all();
+        self.near.begin();
+    }
+
+    /// From now on changes may be missed.
+    pub(crate) fn hears_no_more(&self) {
+        self.near.end();
+    }
+
+    /// Somebody has changed something; nobody knows what where it is none. Loads that have begun may not have seen it.
+    pub(crate) fn heard(&self, change: Option<Change>) {
+        self.tally.invalidations.add(1);
+        if let Some(Change { id, version }) = change {
+            self.flights.forget(&id);
+            self.near.changed(&id, version);
+        } else {
+            self.flights.forget_all();
+            self.near.clear();
+        }
     }
 }
 
@@ -50,28 +91,32 @@ pub(crate) struct Catalog<T> {
     pool: Pool,
     cache: Cache<T>,
     traffic: Traffic<T>,
+    scenarios: Scenarios,
+    /// Whether Postgres does not answer, and what is no longer fresh is served.
+    outage: Arc<Outage>,
 }
 
 impl<T: Kept> Catalog<T> {
-    pub(crate) fn new(pool: Pool, cache: Cache<T>, traffic: Traffic<T>) -> Self {
-        Self { pool, cache, traffic }
+    pub(crate) fn new(pool: Pool, cache: Cache<T>, traffic: Traffic<T>, scenarios: Scenarios, outage: Arc<Outage>) -> Self {
+        Self { pool, cache, traffic, scenarios, outage }
     }
 
     /// Something or the lack of it for each of `ids`, each named once.
     pub(crate) async fn find(&self, ids: &[Uuid]) -> Result<Known<T>, CatalogError> {
-        let asked = self.traffic.flights.now();
-        let Found { mut known, unreadable } = self.look(ids).await;
-        let missing: Vec<Uuid> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
-        if missing.is_empty() {
+        let Traffic { flights, debts, near, .. } = &self.traffic;
+        let (asked, moment) = (flights.now(), near.now());
+        let owed = debts.of(ids);
+        let believed: Vec<Uuid> = ids.iter().copied().filter(|id| !owed.contains_key(id)).collect();
+        let mut known = near.get(&believed);
+        let far: Vec<Uuid> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
+        if far.is_empty() {
             return Ok(known);
         }
-        let catalog = self.clone();
-        let load = |departure| async move { catalog.load(departure, unreadable).await };
-        let loaded = self.traffic.flights.join(&missing, asked, load).await?;
-        for id in missing {
-            let state = loaded.iter().find_map(|loaded| loaded.get(&id)).cloned();
-            known.insert(id, state.flatten());
+        let Read { found, is_current } = self.read(&far, asked).await?;
+        if is_current {
+            near.keep(moment, found.iter().filter(|(id, _)| !owed.contains_key(*id)));
         }
+        known.extend(found);
         Ok(known)
     }
 
@@ -93,6 +138,8 @@ impl<T: Kept> Catalog<T> {
     ) -> Result<A, CatalogError> {
         let catalog = self.clone();
         let done = spawn(async move {
+            // dropped last: who reads after that knows of the debt, if there is one
+            let _near = catalog.traffic.near.forgetting(id);
             let promise = catalog.traffic.debts.promise(id);
             let outcome = catalog.do_work(work).await;
             catalog.traffic.flights.forget(&id);
@@ -122,67 +169,39 @@ impl<T: Kept> Catalog<T> {
     /// Tells the cache what there is now. False where it does not know after that.
     async fn tell(&self, id: Uuid) -> bool {
         // asked after the commit: who commits last sees, and tells, what all others did
-        let Ok(now) = self.load_rows(&[id]).await else { return false };
+        let Ok(now) = self.load_rows(&[id], false).await else { return false };
         self.cache.publish(&[(id, now.get(&id).and_then(Option::as_ref))]).await
     }
 
-    /// What the cache says, asked about those ids only about which it is believed.
-    async fn look(&self, ids: &[Uuid]) -> Found<T> {
-        let debts = self.traffic.debts.of(ids);
-        let believed: Vec<Uuid> = ids.iter().copied().filter(|id| !debts.contains_key(id)).collect();
-        if believed.is_empty() {
-            return Found { known: Known::new(), unreadable: Vec::new() };
+    /// Asks Redis and, for what it does not know, Postgres.
+    async fn read(&self, ids: &[Uuid], asked: Moment) -> Result<Read<T>, CatalogError> {
+        let (found, believed) = self.look(ids).await;
+        self.traffic.tally.looked_up(believed, &found.known, found.answered);
+        let seen = Seen::of(&found, self.cache.is_away());
+        let Found { known: mut found, expired, .. } = found;
+        let missing: Vec<Uuid> = ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
+        if missing.is_empty() {
+            return Ok(Read { found, is_current: true });
         }
-        self.cache.get(&believed).await
-    }
-
-    /// Loads from Postgres and keeps in the cache.
-    async fn load(&self, Departure { mut ids, stale }: Departure, mut unreadable: Vec<Uuid>) -> Result<Known<T>, CatalogError> {
-        let mut known = Known::new();
-        if stale {
-            let found = self.look(&ids).await;
-            unreadable.extend(found.unreadable);
-            known = found.known;
-            ids.retain(|id| !known.contains_key(id));
-            if ids.is_empty() {
-                return Ok(known);
+        let catalog = self.clone();
+        let load = |departure| async move { catalog.load(departure, seen).await };
+        match self.traffic.flights.join(&missing, asked, load).await {
+            Ok(loaded) => {
+                let state = |id: &Uuid| loaded.iter().find_map(|loaded| loaded.get(id)).cloned().flatten();
+                found.extend(missing.iter().map(|id| (*id, state(id))));
+                Ok(Read { found, is_current: true })
             }
-        }
-        let debts = self.traffic.debts.of(&ids);
-        let loaded = self.load_rows(&ids).await?;
-        self.keep(&loaded, &unreadable, &debts).await;
-        known.extend(loaded);
-        Ok(known)
-    }
-
-    async fn load_rows(&self, ids: &[Uuid]) -> Result<Known<T>, CatalogError> {
-        let rows = self.ask(async |connection| T::load(connection, ids).await).await?;
-        let mut loaded: Known<T> = ids.iter().map(|id| (*id, None)).collect();
-        loaded.extend(rows.into_iter().map(|row| (row.id(), Some(row))));
-        Ok(loaded)
-    }
-
-    /// Fills gaps, replaces what cannot be read, and pays the debts of writers that are due.
-    async fn keep(&self, loaded: &Known<T>, unreadable: &[Uuid], debts: &HashMap<Uuid, Debt>) {
-        let (mut gaps, mut repairs, mut paid) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, state) in loaded {
-            let entry = (*id, state.as_ref());
-            match debts.get(id) {
-                None if unreadable.contains(id) => repairs.push(entry),
-                None => gaps.push(entry),
-                Some(debt) if debt.is_due => {
-                    repairs.push(entry);
-                    paid.push((id, *debt));
-                }
-                // the write may be under way still
-                Some(_) => {}
-            }
-        }
-        self.cache.fill(&gaps).await;
-        if self.cache.publish(&repairs).await {
-            for (id, debt) in paid {
-                self.traffic.debts.settle(id, debt);
+            Err(error) => {
+                found.extend(self.last_known(&missing, expired, error)?);
+                Ok(Read { found, is_current: false })
             }
         }
     }
+}
+
+/// What a reader found.
+struct Read<T> {
+    found: Known<T>,
+    /// False where something in it is no longer fresh.
+    is_current: bool,
 }

@@ -37,12 +37,25 @@ pub struct CacheConfig {
     pub key_prefix: String,
     /// Put before a post's id to make its key.
     pub post_key_prefix: String,
-    /// Seconds that something is kept at most.
+    /// Seconds that something is fresh at most.
     pub ttl_seconds: u64,
+    /// Seconds that it is kept beyond that, for when Postgres does not answer; 0: not at all.
+    pub stale_seconds: u64,
     /// Seconds that it is remembered at most that an id is unknown.
     pub unknown_ttl_seconds: u64,
     /// The share of a lifetime that is cut off at random, so that what was loaded together does not expire together.
     pub jitter_ratio: f64,
+    /// Products, and as many posts, that each process keeps itself, in front of Redis; one of more than 4 KiB counts as
+    /// several. 0: none.
+    pub near_entries: u64,
+    /// Milliseconds that a process serves what it keeps itself.
+    pub near_ttl_ms: u64,
+    /// Loads that one process has at a time in Postgres while Redis does not answer.
+    pub fallback_concurrency: usize,
+    /// Loads that wait for that; more are refused.
+    pub fallback_queue: usize,
+    /// Milliseconds that they wait.
+    pub fallback_wait_ms: u64,
 }
 
 impl Default for CacheConfig {
@@ -51,8 +64,14 @@ impl Default for CacheConfig {
             key_prefix: "throughline:catalog:product:".into(),
             post_key_prefix: "throughline:catalog:post:".into(),
             ttl_seconds: 300,
+            stale_seconds: 600,
             unknown_ttl_seconds: 10,
             jitter_ratio: 0.2,
+            near_entries: 0,
+            near_ttl_ms: 2_000,
+            fallback_concurrency: 8,
+            fallback_queue: 100,
+            fallback_wait_ms: 300,
         }
     }
 }
@@ -85,6 +104,9 @@ impl Default for LeaderboardConfig {
     }
 }
 
+/// In seconds.
+const YEAR: u64 = 31_536_000;
+
 impl CacheConfig {
     fn check(&self, problems: &mut Problems) {
         for (key, value) in [("cache.key_prefix", &self.key_prefix), ("cache.post_key_prefix", &self.post_key_prefix)] {
@@ -95,9 +117,18 @@ impl CacheConfig {
         if self.key_prefix == self.post_key_prefix {
             problems.add("cache.post_key_prefix", &self.post_key_prefix, "another text than cache.key_prefix");
         }
-        for (key, value) in [("cache.ttl_seconds", self.ttl_seconds), ("cache.unknown_ttl_seconds", self.unknown_ttl_seconds)] {
-            if !(1..=31_536_000).contains(&value) {
-                problems.add(key, &value, "1 to 31536000");
+        for (key, value, allowed) in [
+            ("cache.ttl_seconds", self.ttl_seconds, 1..=YEAR),
+            ("cache.stale_seconds", self.stale_seconds, 0..=YEAR),
+            ("cache.unknown_ttl_seconds", self.unknown_ttl_seconds, 1..=YEAR),
+            ("cache.near_entries", self.near_entries, 0..=1_000_000),
+            ("cache.near_ttl_ms", self.near_ttl_ms, 1..=60_000),
+            ("cache.fallback_concurrency", self.fallback_concurrency as u64, 1..=1_000),
+            ("cache.fallback_queue", self.fallback_queue as u64, 0..=100_000),
+            ("cache.fallback_wait_ms", self.fallback_wait_ms, 1..=60_000),
+        ] {
+            if !allowed.contains(&value) {
+                problems.add(key, &value, &format!("{} to {}", allowed.start(), allowed.end()));
             }
         }
         if !(0.0..=1.0).contains(&self.jitter_ratio) {
@@ -162,6 +193,12 @@ mod tests {
     fn every_mistake_is_named() {
         let mistakes = [
             ("cache.ttl_seconds", "0"),
+            ("cache.stale_seconds", "31536001"),
+            ("cache.near_entries", "1000001"),
+            ("cache.near_ttl_ms", "0"),
+            ("cache.fallback_concurrency", "0"),
+            ("cache.fallback_queue", "100001"),
+            ("cache.fallback_wait_ms", "0"),
             ("cache.jitter_ratio", "1.5"),
             ("cache.key_prefix", ""),
             ("redis.pool_size", "0"),
@@ -175,6 +212,12 @@ mod tests {
             "redis.pool_size",
             "cache.key_prefix",
             "cache.ttl_seconds",
+            "cache.stale_seconds",
+            "cache.near_entries",
+            "cache.near_ttl_ms",
+            "cache.fallback_concurrency",
+            "cache.fallback_queue",
+            "cache.fallback_wait_ms",
             "cache.jitter_ratio",
             "limiter.key_prefix",
             "leaderboard.key",

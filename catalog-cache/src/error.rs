@@ -20,6 +20,9 @@ pub(crate) enum CatalogError {
     NotYours,
     #[error("{0}")]
     Unavailable(String),
+    /// Redis is away, and as many as may ask Postgres instead.
+    #[error("redis is away and postgres has enough to do")]
+    Overloaded,
     #[error("{0}")]
     Internal(String),
 }
@@ -29,8 +32,13 @@ impl CatalogError {
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::NotFound(..) | Self::SkuTaken | Self::VersionMismatch { .. } | Self::NotYours => true,
-            Self::Unavailable(_) | Self::Internal(_) => false,
+            Self::Unavailable(_) | Self::Overloaded | Self::Internal(_) => false,
         }
+    }
+
+    /// True where Postgres did not answer.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Overloaded)
     }
 }
 
@@ -77,6 +85,7 @@ impl From<CatalogError> for Status {
             CatalogError::VersionMismatch { current } => refused(Code::Aborted, "VERSION_MISMATCH", Some(("version", current.to_string()))),
             CatalogError::NotYours => refused(Code::PermissionDenied, "NOT_YOURS", None),
             CatalogError::Unavailable(cause) => status::unavailable(&cause),
+            CatalogError::Overloaded => status::unavailable(&text),
             CatalogError::Internal(cause) => status::internal(&cause),
         }
     }

@@ -79,11 +79,6 @@ impl<T: Send + Sync + 'static> Flights<T> {
         try_join_all(flights).await
     }
 
-    /// Lets nobody who comes from now on wait for a load of `id` that has begun: it may not see what was just written.
-    pub(crate) fn forget(&self, id: &Uuid) {
-        self.board().open.remove(id);
-    }
-
     fn board_all(&self, ids: &[Uuid], asked: Moment) -> (Vec<Flight<T>>, Option<Start<T>>) {
         let mut board = self.board();
         let mut flights = BTreeMap::new();
@@ -110,6 +105,16 @@ impl<T: Send + Sync + 'static> Flights<T> {
 }
 
 impl<T> Flights<T> {
+    /// Lets nobody who comes from now on wait for a load of `id` that has begun: it may not see what was just written.
+    pub(crate) fn forget(&self, id: &Uuid) {
+        self.board().open.remove(id);
+    }
+
+    /// As [`Self::forget`], of every id.
+    pub(crate) fn forget_all(&self) {
+        self.board().open.clear();
+    }
+
     fn board(&self) -> MutexGuard<'_, Board<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

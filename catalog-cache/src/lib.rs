@@ -1,25 +1,32 @@
 //! `catalog-cache`: products, and posts with their comments, read from Redis and, where it has none, from the Postgres schema
 //! `catalog`, which is the truth; the sliding-window limiter and the leaderboard, which live in Redis alone.
 //!
-//! A read's way: `service` (messages) → [`Catalog`](catalog::Catalog) → `cache` (one MGET) → for what is missing `flight`
-//! (concurrent loads of one id are one) → `store` → `cache` (one pipeline of SET NX).
-//! A write's way: `service` → `Catalog` → `store` (one statement) → `cache` (one script); where that fails, `debt`.
+//! A read's way: `service` (messages) → [`Catalog`](catalog::Catalog) → `near` (this process' own, where that is on) → `cache`
+//! (one MGET) → for what is missing `flight` (concurrent loads of one id are one) → `fallback` (where Redis is away) → `store`
+//! → `cache` (one pipeline of SET NX).
+//! A write's way: `service` → `Catalog` → `store` (one statement) → `cache` (one script, which also tells other processes:
+//! `change`); where that fails, `debt`.
 
 mod cache;
 mod catalog;
+mod change;
 mod config;
 mod debt;
+mod entry;
 mod error;
+mod fallback;
 mod field;
 mod flight;
 mod leaderboard;
 mod limiter;
 mod metrics;
+mod near;
 mod page;
 mod post;
 mod product;
 mod service;
 mod store;
+mod tally;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -31,7 +38,7 @@ use chassis::{
     Process, StartError,
     grpc::{self, MAX_MESSAGE},
     listen,
-    redis::Redis,
+    redis::{Breaker, Redis, subscription},
 };
 use db::pool::Pool;
 use proto::catalog::{
@@ -42,15 +49,18 @@ use proto::catalog::{
 };
 use tonic::service::Routes;
 
-use cache::{Cache, Lookups};
+use cache::Cache;
 use catalog::{Catalog, Traffic};
+use change::Listener;
 pub use config::{CacheConfig, Config, LeaderboardConfig, LimiterConfig};
 use debt::Debts;
+use fallback::Fallback;
 use leaderboard::Leaderboard;
 use limiter::Limiter;
 use post::Thread;
 use product::Product;
 use service::{Bestsellers, Posts, Products, RateLimits};
+use tally::Outage;
 
 /// Name of the service and of its Postgres connections.
 const NAME: &str = "catalog-cache";
@@ -97,7 +107,8 @@ impl App {
             async move { pool.ping().await.map_err(|error| error.to_string()) }
         });
         let shared = Shared::new(&config);
-        metrics::register(&mut process.registry(), Arc::clone(&shared.lookups));
+        shared.show(&process);
+        shared.listen(&config, &process)?;
         let owner = process.clone();
         let factory = move || {
             let (config, shared, process) = (config.clone(), shared.clone(), owner.clone());
@@ -110,26 +121,53 @@ impl App {
 /// What all runtimes of the process share.
 #[derive(Clone)]
 struct Shared {
-    lookups: Arc<Lookups>,
+    breaker: Breaker,
     products: Traffic<Product>,
     posts: Traffic<Thread>,
+    redis_outage: Arc<Outage>,
+    postgres_outage: Arc<Outage>,
 }
 
 impl Shared {
     fn new(config: &Config) -> Self {
-        let guard = config.guard();
-        let debts = || Debts::new(guard, guard.saturating_add(Duration::from_secs(config.cache.ttl_seconds)));
-        Self { lookups: Arc::default(), products: Traffic::new(debts()), posts: Traffic::new(debts()) }
+        let (guard, cache) = (config.guard(), &config.cache);
+        let kept = Duration::from_secs(cache.ttl_seconds.saturating_add(cache.stale_seconds));
+        let debts = || Debts::new(guard, guard.saturating_add(kept));
+        let fallback = Fallback::new(cache);
+        Self {
+            breaker: Breaker::new(&config.redis),
+            products: Traffic::new(cache, debts(), fallback.clone()),
+            posts: Traffic::new(cache, debts(), fallback),
+            redis_outage: Arc::default(),
+            postgres_outage: Arc::default(),
+        }
+    }
+
+    fn show(&self, process: &Process) {
+        let tallies = [("product", Arc::clone(self.products.tally())), ("post", Arc::clone(self.posts.tally()))];
+        metrics::register(&mut process.registry(), tallies, self.breaker.clone());
+    }
+
+    /// Hears what others change, where this process keeps something itself.
+    fn listen(&self, config: &Config, process: &Process) -> Result<(), StartError> {
+        if config.cache.near_entries == 0 {
+            return Ok(());
+        }
+        let listener = Listener::new(&config.cache, self.products.clone(), self.posts.clone());
+        subscription::listen(&config.redis, listener.channels(), "changes of the catalogue", listener, process)
     }
 }
 
 /// All services, with the clients of one serving runtime.
-fn routes(config: &Config, Shared { lookups, products, posts }: Shared, process: &Process) -> Result<Routes, StartError> {
-    let (pool, redis) = (Pool::new(&config.database, NAME, process)?, Redis::new(&config.redis, NAME, process)?);
-    let product_cache = Cache::new(redis.clone(), &config.cache, config.guard(), Arc::clone(&lookups));
-    let post_cache = Cache::new(redis.clone(), &config.cache, config.guard(), lookups);
-    let products = Catalog::new(pool.clone(), product_cache, products);
-    let posts = Posts::new(Catalog::new(pool, post_cache, posts));
+fn routes(config: &Config, shared: Shared, process: &Process) -> Result<Routes, StartError> {
+    let Shared { breaker, products, posts, redis_outage, postgres_outage } = shared;
+    let pool = Pool::new(&config.database, NAME, process)?;
+    let redis = Redis::behind(&breaker, &config.redis, NAME, process)?;
+    let scenarios = process.scenarios.clone();
+    let product_cache = Cache::new(redis.clone(), &config.cache, config.guard(), Arc::clone(&redis_outage));
+    let post_cache = Cache::new(redis.clone(), &config.cache, config.guard(), redis_outage);
+    let products = Catalog::new(pool.clone(), product_cache, products, scenarios.clone(), Arc::clone(&postgres_outage));
+    let posts = Posts::new(Catalog::new(pool, post_cache, posts, scenarios.clone(), postgres_outage), scenarios);
     let limits = RateLimits::new(Limiter::new(redis.clone(), &config.limiter));
     let bestsellers = Bestsellers::new(Leaderboard::new(redis, &config.leaderboard), products.clone());
     Ok(Routes::new(ProductServiceServer::new(Products::new(products)).max_decoding_message_size(MAX_MESSAGE))

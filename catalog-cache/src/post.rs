@@ -15,7 +15,7 @@ const MAX_POST: usize = 20_000;
 const MAX_COMMENT: usize = 4_000;
 
 /// A row of `catalog.posts`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = posts, check_for_backend(Pg))]
 #[allow(clippy::struct_field_names, reason = "the columns' names")]
 pub(crate) struct Post {

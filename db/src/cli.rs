@@ -10,8 +10,10 @@ use clap::{Args, Parser, Subcommand};
 use db::connect::{ConnectError, wait_until_ready};
 use db::migrate::{Down, Schema, SchemaStatus, Step};
 use db::roles::RolePasswords;
-use db::{generate, migrate, seed};
+use db::{generate, migrate};
 use serde_json::json;
+
+mod seed;
 
 const URL_KEY: &str = "THROUGHLINE_DATABASE__URL";
 
@@ -41,7 +43,11 @@ enum Command {
     #[command(subcommand)]
     Migrate(Migrate),
     /// Write the demo data: 200 products with 1,000,000 pieces each in stock. What is there stays as it is.
-    Seed,
+    ///
+    /// With --orders or --posts a history, too: orders and posts of the past year, the same each time. What an earlier call has
+    /// written counts, so that a call that was interrupted is repeated. The history makes no events: rollups and mails know
+    /// nothing of it.
+    Seed(seed::SeedArgs),
     /// Print src/schema.rs as the migrated database has it.
     Schema {
         /// Print nothing; exit 1 when the file that this binary was built with differs.
@@ -129,10 +135,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             print(&cli, &json!({ "reverted": steps }), &Steps(&steps, "reverted"))
         }
         (Command::Migrate(Migrate::Status), _) => status(&cli, &url).await,
-        (Command::Seed, _) => {
-            let seeded = seed::demo(&url).await.map_err(|error| Failure::of(&error))?;
-            let text = format!("{} products and {} rows of stock written\n", seeded.products, seeded.stock);
-            print(&cli, &json!({ "seeded": seeded }), &text)
+        (Command::Seed(args), _) => {
+            let outcome = seed::run(args, &url).await.map_err(|error| Failure::of(&error))?;
+            print(&cli, &json!(outcome), &outcome)
         }
         (Command::Schema { check: true, .. }, _) => check_schema(&cli, &url).await,
         (Command::Schema { output, .. }, _) => schema(&cli, &url, output.as_deref()).await,

@@ -7,7 +7,7 @@ use diesel_async::AsyncPgConnection;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -58,6 +58,16 @@ pub enum ConnectError {
 /// See [`ConnectError`]; never [`ConnectError::Deadline`].
 pub async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectError> {
     attempt(&parse(url)?, ATTEMPT).await
+}
+
+/// The same without diesel, which has no asynchronous COPY.
+pub(crate) async fn client(url: &str) -> Result<Client, ConnectError> {
+    let config = parse(url)?;
+    let late = |_| ConnectError::NotReady { place: place(&config), reason: format!("no answer within {ATTEMPT:?}") };
+    let (client, connection) = timeout(ATTEMPT, config.connect(NoTls)).await.map_err(late)?.map_err(|error| classify(&config, &error))?;
+    // it ends with the client; the client is told of what breaks it
+    drop(chassis::spawn(async move { drop(connection.await) }));
+    Ok(client)
 }
 
 /// Waits until Postgres accepts a connection to that database, at most `patience` (the last attempt may take a second more).
@@ -126,7 +136,7 @@ fn classify(config: &Config, error: &tokio_postgres::Error) -> ConnectError {
 }
 
 /// `tokio_postgres::Error` says "db error" and keeps the rest for its causes.
-fn reason(error: &tokio_postgres::Error) -> String {
+pub(crate) fn reason(error: &tokio_postgres::Error) -> String {
     match (error.as_db_error(), std::error::Error::source(error)) {
         (Some(refusal), _) => refusal.message().to_owned(),
         (None, Some(cause)) => format!("{error}: {cause}"),

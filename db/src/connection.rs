@@ -1,5 +1,7 @@
 //! A connection whose statements are seen to their end.
 
+use std::{pin::pin, task::Poll};
+
 use diesel::{
     ConnectionResult, QueryResult,
     connection::{CacheSize, Instrumentation},
@@ -13,32 +15,98 @@ use diesel_async::{
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use telemetry::sql::SqlSpans;
 
-/// diesel-async's connection to Postgres. That one tells its instrumentation that a query is over when it has been sent; what
-/// the server refuses while it runs (a duplicate, a deadlock, a timeout) comes later, among the rows. This one lets the span of a
-/// query last until its rows have come.
+/// diesel-async's connection to Postgres, with a span for each statement that lasts until its rows have come: what the server
+/// refuses while it runs (a duplicate, a deadlock, a timeout) comes among them.
+///
+/// Queries that do not need each other's answers can share a round trip: `&Connection` is a connection, too, so that several may
+/// be under way at once.
+///
+/// ```ignore
+/// let (order, customer) = futures::try_join!(
+///     orders::table.find(order_id).first::<OrderRow>(&mut &*connection),
+///     customers::table.find(customer_id).first::<CustomerRow>(&mut &*connection),
+/// )?;
+/// ```
+///
+/// The server still answers one after the other, in the order in which the futures are polled first; in a transaction the
+/// failure of one fails those behind it.
 pub struct Connection {
     inner: AsyncPgConnection,
     spans: SqlSpans,
 }
+
+/// Rows as they come.
+type Stream = BoxStream<'static, QueryResult<Row>>;
+type Row = <AsyncPgConnection as AsyncConnectionCore>::Row<'static, 'static>;
 
 impl Connection {
     pub(crate) fn new(mut inner: AsyncPgConnection, spans: SqlSpans) -> Self {
         inner.set_instrumentation(spans.clone());
         Self { inner, spans }
     }
+
+    async fn run_batch(&self, query: &str) -> QueryResult<()> {
+        let mut inner = &self.inner;
+        let mut work = pin!(inner.batch_execute(query));
+        // the hook is told of it when it is first polled
+        let first = futures::poll!(work.as_mut());
+        let statement = self.spans.begun();
+        let done = if let Poll::Ready(done) = first { done } else { work.await };
+        statement.end(done.as_ref().err());
+        done
+    }
+
+    fn run_load<'a, 'query, T>(&'a self, source: T) -> BoxFuture<'a, QueryResult<Stream>>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let rows = AsyncConnectionCore::load(&mut &self.inner, source);
+        let statement = self.spans.begun();
+        let work = async move {
+            match rows.await {
+                Ok(rows) => Ok(statement.reading(rows).boxed()),
+                Err(error) => {
+                    statement.end(Some(&error));
+                    Err(error)
+                }
+            }
+        };
+        work.boxed()
+    }
+
+    fn run_execute<'a, 'query, T>(&'a self, source: T) -> BoxFuture<'a, QueryResult<usize>>
+    where
+        T: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let work = AsyncConnectionCore::execute_returning_count(&mut &self.inner, source);
+        let statement = self.spans.begun();
+        let work = async move {
+            let done = work.await;
+            statement.end(done.as_ref().err());
+            done
+        };
+        work.boxed()
+    }
 }
 
 impl SimpleAsyncConnection for Connection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.inner.batch_execute(query).await
+        self.run_batch(query).await
+    }
+}
+
+impl SimpleAsyncConnection for &Connection {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.run_batch(query).await
     }
 }
 
 impl AsyncConnectionCore for Connection {
     type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
-    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Self::Stream<'conn, 'query>>>;
-    type Stream<'conn, 'query> = BoxStream<'static, QueryResult<Self::Row<'conn, 'query>>>;
-    type Row<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::Row<'conn, 'query>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Stream>>;
+    type Stream<'conn, 'query> = Stream;
+    type Row<'conn, 'query> = Row;
     type Backend = Pg;
 
     fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
@@ -46,17 +114,37 @@ impl AsyncConnectionCore for Connection {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
-        let spans = self.spans.clone();
-        let rows = self.inner.load(source);
-        spans.expect_rows();
-        async move { Ok(spans.reading(rows.await?).boxed()) }.boxed()
+        self.run_load(source)
     }
 
     fn execute_returning_count<'conn, 'query, T>(&'conn mut self, source: T) -> Self::ExecuteFuture<'conn, 'query>
     where
         T: QueryFragment<Pg> + QueryId + 'query,
     {
-        self.inner.execute_returning_count(source)
+        self.run_execute(source)
+    }
+}
+
+impl<'a> AsyncConnectionCore for &'a Connection {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'a, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'a, QueryResult<Stream>>;
+    type Stream<'conn, 'query> = Stream;
+    type Row<'conn, 'query> = Row;
+    type Backend = Pg;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Pg> + QueryId + 'query,
+    {
+        self.run_load(source)
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(&'conn mut self, source: T) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Pg> + QueryId + 'query,
+    {
+        self.run_execute(source)
     }
 }
 

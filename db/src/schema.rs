@@ -160,6 +160,7 @@ pub mod orders {
         orders.stock (product_id) {
             product_id -> Uuid,
             available -> Int4,
+            version -> Int8,
         }
     }
 

@@ -4,13 +4,16 @@ use diesel::prelude::Insertable;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use crate::connect::{ConnectError, connect};
+use crate::connect::{ConnectError, connect, reason};
 use crate::schema::{catalog::products, orders::stock};
 
 mod assortment;
+mod history;
 use assortment::{CATEGORIES, Category, GRADES, Grade};
+pub use history::{MOST, SeededOrders, SeededPosts, orders, posts};
 
 /// Pieces of each product in stock.
 pub const STOCK: i32 = 1_000_000;
@@ -60,6 +63,49 @@ pub enum SeedError {
     /// A statement failed, and nothing was written.
     #[error("cannot write the demo data: {0} (are the migrations applied? `db migrate status` tells)")]
     Statement(#[from] diesel::result::Error),
+    /// More is asked for than there may be.
+    #[error("{count} {what} are too many; allowed: 0 to {MOST}")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: u64,
+    },
+    /// Somebody else writes the history.
+    #[error("another seed is at work on this database: wait until it is done")]
+    Busy,
+    /// A statement failed. What whole transactions have written stays; the next seed goes on from there.
+    #[error("cannot {what}: {}{}", reason(source), hint(source))]
+    Bulk {
+        /// What it was for.
+        what: &'static str,
+        /// What Postgres says.
+        source: tokio_postgres::Error,
+    },
+    /// Rows refer to others that are not there.
+    #[error("{rows} rows of the history of {what} refer to rows that are not there: somebody deletes from this database")]
+    Dangling {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        rows: i64,
+    },
+}
+
+/// What there is to do about it.
+fn hint(error: &tokio_postgres::Error) -> &'static str {
+    let missing = [&SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN, &SqlState::INVALID_SCHEMA_NAME];
+    match error.code() {
+        Some(code) if missing.contains(&code) => " (are the migrations applied? `db migrate status` tells)",
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => " (the URL has to be an administrator's)",
+        _ => "",
+    }
+}
+
+impl SeedError {
+    fn bulk(what: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
+        move |source| Self::Bulk { what, source }
+    }
 }
 
 /// The id of the demo product with that SKU: the version 5 UUID of `urn:throughline:product:SKU` in the URL namespace of RFC 9562.

@@ -1,7 +1,10 @@
 //! Conditional requests (RFC 9110, section 13): an answer is named by its content and not sent again to whoever has it; a
 //! change is made only to the version that its author has seen.
 
-use std::future::{Ready, ready};
+use std::{
+    fmt::Display,
+    future::{Ready, ready},
+};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder, ResponseError,
@@ -33,7 +36,7 @@ impl<T> Tagged<T> {
     }
 
     /// Named by its version and by how many parts it has, which come and go without changing that.
-    pub(crate) fn by_version_and_parts(content: T, version: i64, parts: usize) -> Self {
+    pub(crate) fn by_version_and_parts(content: T, version: i64, parts: impl Display) -> Self {
         Self { content, tag: Some(EntityTag::new_strong(format!("{version}-{parts}"))) }
     }
 }

@@ -25,6 +25,7 @@ mod problem;
 mod product;
 mod query;
 mod render;
+mod report;
 pub mod routes;
 mod session;
 mod stock;

@@ -6,6 +6,7 @@ mod extras;
 mod orders;
 mod posts;
 mod products;
+mod reports;
 mod users;
 
 use std::future::ready;
@@ -94,6 +95,9 @@ pub(crate) fn table() -> Vec<Entry> {
         at("/api/v1/orders/stats", vec![(get(), web::to(orders::stats))]),
         at("/api/v1/orders/{order_id}", vec![(get(), web::to(orders::read)), (delete(), web::to(orders::cancel))]),
         at("/api/v1/orders/{order_id}/status", vec![(put(), web::to(orders::set_status))]),
+        at("/api/v1/reports/revenue-by-day", vec![(get(), web::to(reports::revenue_by_day))]),
+        at("/api/v1/reports/top-customers", vec![(get(), web::to(reports::top_customers))]),
+        at("/api/v1/reports/order-values", vec![(get(), web::to(reports::order_values))]),
         at("/api/v1/posts", vec![(get(), web::to(posts::list)), (post(), web::to(posts::create))]),
         at("/api/v1/posts/{post_id}", vec![(get(), web::to(posts::read)), (put(), web::to(posts::update)), (delete(), web::to(posts::delete))]),
         at("/api/v1/posts/{post_id}/comments", vec![(post(), web::to(posts::comment))]),

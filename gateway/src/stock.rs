@@ -38,8 +38,8 @@ impl Form for SetStock {
 
 impl SetStock {
     /// The call that sets it.
-    pub(crate) fn into_request(self, product: ProductId) -> SetStockRequest {
-        SetStockRequest { product_id: product.into(), available: self.available.0 }
+    pub(crate) fn into_request(self, product: ProductId, version: Option<i64>) -> SetStockRequest {
+        SetStockRequest { product_id: product.into(), available: self.available.0, version }
     }
 }
 
@@ -48,4 +48,6 @@ impl SetStock {
 pub(crate) struct Stock {
     /// Pieces.
     pub(crate) available: u32,
+    /// Counts how often it was set; orders do not change it.
+    pub(crate) version: i64,
 }

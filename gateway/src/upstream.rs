@@ -20,7 +20,8 @@ use proto::{
         product_service_client::ProductServiceClient, rate_limit_service_client::RateLimitServiceClient,
     },
     orders::{
-        customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient, stock_service_client::StockServiceClient,
+        customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient,
+        report_service_client::ReportServiceClient, stock_service_client::StockServiceClient,
     },
 };
 use tonic::{
@@ -38,7 +39,7 @@ pub(crate) const AUTH: &str = "auth";
 pub(crate) const CATALOG_CACHE: &str = "catalog-cache";
 pub(crate) const ORDERS: &str = "orders";
 
-/// Of an answer: 500 products with the longest descriptions.
+/// Of an answer: 500 products with the longest descriptions; a report on many years.
 const MOST_BYTES: usize = 16 << 20;
 
 /// One serving thread's connections.
@@ -53,6 +54,7 @@ pub(crate) struct Clients {
     orders: OrderServiceClient<Channel>,
     customers: CustomerServiceClient<Channel>,
     stock: StockServiceClient<Channel>,
+    reports: ReportServiceClient<Channel>,
     /// Of [`AUTH`], [`CATALOG_CACHE`] and [`ORDERS`].
     channels: [Channel; 3],
     call_timeout: Duration,
@@ -75,7 +77,8 @@ impl Clients {
             leaderboard: LeaderboardServiceClient::new(catalog),
             orders: OrderServiceClient::new(orders.clone()),
             customers: CustomerServiceClient::new(orders.clone()),
-            stock: StockServiceClient::new(orders),
+            stock: StockServiceClient::new(orders.clone()),
+            reports: ReportServiceClient::new(orders).max_decoding_message_size(MOST_BYTES),
             call_timeout: config.limits.call_timeout(),
             report_timeout: config.limits.report_timeout(),
         })

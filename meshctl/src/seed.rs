@@ -110,12 +110,12 @@ fn ended<T>(step: Step, done: Result<T, SeedError>) -> Result<T, SeedError> {
 
 impl Outcome {
     fn text(&self) -> String {
-        let orders = self.orders.map(|SeededOrders { orders, lines, total, .. }| {
-            format!("{orders} orders with {lines} lines written; the history has {total}")
-        });
-        let posts = self.posts.map(|SeededPosts { posts, comments, total }| {
-            format!("{posts} posts with {comments} comments written; the history has {total}")
-        });
+        let orders = self
+            .orders
+            .map(|SeededOrders { orders, lines, total, .. }| format!("{orders} orders with {lines} lines written; all {total} are there"));
+        let posts = self
+            .posts
+            .map(|SeededPosts { posts, comments, total }| format!("{posts} posts with {comments} comments written; all {total} are there"));
         orders.into_iter().chain(posts).collect::<Vec<_>>().join("\n")
     }
 }

@@ -22,8 +22,8 @@ pub(crate) enum OrderError {
     /// The status that the order has.
     #[error("the order is {}: it may become {}", .0, allowed(*.0))]
     StepForbidden(OrderStatus),
-    /// The version that the order has.
-    #[error("the order has changed: its version is {0}")]
+    /// The version that the order, or the stock, has.
+    #[error("it has changed since it was read: its version is {0}")]
     VersionMismatch(i64),
     #[error("another customer has this e-mail address")]
     EmailTaken,

@@ -11,7 +11,7 @@ mod metrics;
 mod order;
 mod page;
 mod period;
-pub mod report;
+mod report;
 mod service;
 mod stats;
 mod status;
@@ -27,6 +27,7 @@ use events::relay::Relay;
 use proto::orders::{
     customer_service_server::{self, CustomerServiceServer},
     order_service_server::{self, OrderServiceServer},
+    report_service_server::{self, ReportServiceServer},
     stock_service_server::{self, StockServiceServer},
 };
 use tonic::service::Routes;
@@ -35,10 +36,15 @@ use catalog::Catalog;
 pub use config::{Config, StatsConfig, UpstreamConfig};
 use metrics::{Counted, Sales};
 use report::{Reports, Turns};
-use service::{Customers, Orders, Shelves};
+use service::{Customers, Desk, Orders, Shelves};
 
 /// What is served.
-const SERVICES: [&str; 3] = [order_service_server::SERVICE_NAME, customer_service_server::SERVICE_NAME, stock_service_server::SERVICE_NAME];
+const SERVICES: [&str; 4] = [
+    order_service_server::SERVICE_NAME,
+    customer_service_server::SERVICE_NAME,
+    stock_service_server::SERVICE_NAME,
+    report_service_server::SERVICE_NAME,
+];
 
 /// Name of the service, of its Postgres schema and of its connections.
 const NAME: &str = "orders";
@@ -88,16 +94,19 @@ impl App {
                 let pool = Pool::new(&config.database, NAME, &process)?;
                 let catalog = Catalog::new(&config.upstream, &process)?;
                 let reports = Reports::new(&config.stats, pool.clone(), turns);
-                Ok(routes(Counted::new(Orders::new(pool.clone(), catalog, reports, relay), sales), pool))
+                let orders = Orders::new(pool.clone(), catalog, reports.clone(), relay);
+                Ok(routes(Counted::new(orders, sales), reports, pool))
             }
         };
         grpc::serve(listener, &process, &SERVICES, factory).await
     }
 }
 
-fn routes(orders: Counted<Orders>, pool: Pool) -> Routes {
+fn routes(orders: Counted<Orders>, reports: Reports, pool: Pool) -> Routes {
     let (customers, shelves) = (Customers::new(pool.clone()), Shelves::new(pool));
+    let desk = Desk::new(reports);
     Routes::new(OrderServiceServer::new(orders).max_decoding_message_size(grpc::MAX_MESSAGE))
         .add_service(CustomerServiceServer::new(customers).max_decoding_message_size(grpc::MAX_MESSAGE))
         .add_service(StockServiceServer::new(shelves).max_decoding_message_size(grpc::MAX_MESSAGE))
+        .add_service(ReportServiceServer::new(desk).max_decoding_message_size(grpc::MAX_MESSAGE))
 }

@@ -3,9 +3,11 @@
 mod answer;
 mod customer;
 mod order;
+mod report;
 mod request;
 mod stock;
 
 pub(crate) use customer::Customers;
 pub(crate) use order::Orders;
+pub(crate) use report::Desk;
 pub(crate) use stock::Shelves;

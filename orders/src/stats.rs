@@ -28,45 +28,45 @@ pub(crate) struct CurrencyStats {
 
 /// What the orders of a day came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DayRevenue {
+pub(crate) struct DayRevenue {
     /// From midnight to midnight, UTC.
-    pub day: NaiveDate,
+    pub(crate) day: NaiveDate,
     /// ISO 4217.
-    pub currency: String,
+    pub(crate) currency: String,
     /// How many there were.
-    pub orders: u64,
+    pub(crate) orders: u64,
     /// Their sum.
-    pub revenue: Decimal,
+    pub(crate) revenue: Decimal,
 }
 
 /// What a customer has ordered for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CustomerRevenue {
+pub(crate) struct CustomerRevenue {
     /// ISO 4217.
-    pub currency: String,
+    pub(crate) currency: String,
     /// Who.
-    pub customer_id: Uuid,
+    pub(crate) customer_id: Uuid,
     /// Their name now.
-    pub username: String,
+    pub(crate) username: String,
     /// How many orders there were.
-    pub orders: u64,
+    pub(crate) orders: u64,
     /// Their sum.
-    pub revenue: Decimal,
+    pub(crate) revenue: Decimal,
 }
 
 /// How much an order is. Each of the four is the sum of an order: the smallest that so many percent of all do not exceed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderValues {
+pub(crate) struct OrderValues {
     /// ISO 4217.
-    pub currency: String,
+    pub(crate) currency: String,
     /// How many orders there are.
-    pub orders: u64,
+    pub(crate) orders: u64,
     /// 50 %
-    pub p50: Decimal,
+    pub(crate) p50: Decimal,
     /// 90 %
-    pub p90: Decimal,
+    pub(crate) p90: Decimal,
     /// 95 %
-    pub p95: Decimal,
+    pub(crate) p95: Decimal,
     /// 99 %
-    pub p99: Decimal,
+    pub(crate) p99: Decimal,
 }

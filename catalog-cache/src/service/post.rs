@@ -1,5 +1,6 @@
 //! `PostService`.
 
+use chassis::scenario::Scenarios;
 use futures::FutureExt;
 use proto::catalog::{
     CreateCommentRequest, CreateCommentResponse, CreatePostRequest, CreatePostResponse, DeletePostRequest, DeletePostResponse,
@@ -21,11 +22,12 @@ use crate::{
 /// One per serving runtime.
 pub(crate) struct Posts {
     catalog: Catalog<Thread>,
+    scenarios: Scenarios,
 }
 
 impl Posts {
-    pub(crate) fn new(catalog: Catalog<Thread>) -> Self {
-        Self { catalog }
+    pub(crate) fn new(catalog: Catalog<Thread>, scenarios: Scenarios) -> Self {
+        Self { catalog, scenarios }
     }
 }
 
@@ -33,7 +35,7 @@ impl Posts {
 impl PostService for Posts {
     async fn list_posts(&self, request: Request<ListPostsRequest>) -> Result<Response<ListPostsResponse>, Status> {
         let page = PostPage::read(&request.into_inner())?;
-        let mut posts = self.catalog.ask(async |connection| store::post::page(connection, &page).await).await?;
+        let mut posts = self.catalog.ask(async |connection| store::post::page(connection, &page, &self.scenarios).await).await?;
         let next_page_token = page.finish(&mut posts);
         let posts = posts.into_iter().map(Into::into).collect();
         Ok(Response::new(ListPostsResponse { posts, next_page_token }))

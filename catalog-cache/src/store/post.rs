@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use chassis::scenario::{Scenario, Scenarios};
 use db::connection::Connection;
 use db::schema::catalog::{
-    comments,
+    comments::{self, comment_id},
     posts::{self, author_id, body, post_id, title, updated_at, version},
 };
 use diesel::{
@@ -12,7 +13,7 @@ use diesel::{
     dsl::now,
     result::{DatabaseErrorKind, Error},
     sql_query,
-    sql_types::{Array, Bool, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -33,6 +34,12 @@ const FIRST_COMMENTS: &str = "
     ) AS shown
     ORDER BY shown.comment_id";
 
+/// `~` sorts after all ids.
+const POSTS_BY_TEXT: &str = r#"
+    SELECT * FROM catalog.posts
+    WHERE lower(author_id::text) = $1 AND post_id::text COLLATE "C" < $2
+    ORDER BY post_id::text COLLATE "C" DESC LIMIT $3"#;
+
 impl Kept for Thread {
     fn id(&self) -> Uuid {
         self.post.post_id
@@ -46,16 +53,25 @@ impl Kept for Thread {
         &config.post_key_prefix
     }
 
+    fn size(&self) -> usize {
+        self.post.title.len() + self.post.body.len() + self.comments.iter().map(|comment| comment.body.len()).sum::<usize>()
+    }
+
     /// Two statements, the posts first: a comment that comes in between makes a thread newer than its version says, and never
     /// older.
-    async fn load(connection: &mut Connection, ids: &[Uuid]) -> QueryResult<Vec<Self>> {
+    async fn load(connection: &mut Connection, ids: &[Uuid], scenarios: &Scenarios) -> QueryResult<Vec<Self>> {
         let found: Vec<Post> = posts::table.filter(post_id.eq_any(ids)).select(Post::as_select()).load(connection).await?;
         let shown: Vec<Uuid> = found.iter().map(|post| post.post_id).collect();
         if shown.is_empty() {
             return Ok(Vec::new());
         }
+        let comments = if scenarios.is_on(Scenario::NPlusOne) {
+            comments_one_by_one(connection, &shown).await?
+        } else {
+            sql_query(FIRST_COMMENTS).bind::<Array<SqlUuid>, _>(shown).load(connection).await?
+        };
         let mut said: HashMap<Uuid, Vec<Comment>> = HashMap::new();
-        for comment in sql_query(FIRST_COMMENTS).bind::<Array<SqlUuid>, _>(shown).load::<Comment>(connection).await? {
+        for comment in comments {
             said.entry(comment.post_id).or_default().push(comment);
         }
         let thread = |post: Post| {
@@ -66,8 +82,34 @@ impl Kept for Thread {
     }
 }
 
+/// As [`FIRST_COMMENTS`], wrongly: a statement for each post, and one for each comment.
+async fn comments_one_by_one(connection: &mut Connection, shown: &[Uuid]) -> QueryResult<Vec<Comment>> {
+    let mut found = Vec::new();
+    for post in shown {
+        let of_post = comments::table.filter(comments::post_id.eq(post)).order(comment_id).limit(500);
+        let ids: Vec<Uuid> = of_post.select(comment_id).load(connection).await?;
+        for id in ids {
+            // nobody deletes a comment alone, but its post with all of them
+            found.extend(comments::table.find(id).select(Comment::as_select()).first(connection).await.optional()?);
+        }
+    }
+    Ok(found)
+}
+
+/// As [`page`] of an author's posts, wrongly: ids are compared as texts, which no index has.
+async fn page_by_text(connection: &mut Connection, page: &PostPage, author: Uuid) -> QueryResult<Vec<Post>> {
+    let before = page.before.map_or_else(|| "~".to_owned(), |id| id.to_string());
+    let rows = sql_query(POSTS_BY_TEXT).bind::<Text, _>(author.to_string()).bind::<Text, _>(before);
+    rows.bind::<BigInt, _>(i64::from(page.size) + 1).load(connection).await
+}
+
 /// A page, and one post more where there is a next page.
-pub(crate) async fn page(connection: &mut Connection, page: &PostPage) -> QueryResult<Vec<Post>> {
+pub(crate) async fn page(connection: &mut Connection, page: &PostPage, scenarios: &Scenarios) -> QueryResult<Vec<Post>> {
+    if let Some(author) = page.author_id
+        && scenarios.is_on(Scenario::SlowQuery)
+    {
+        return page_by_text(connection, page, author).await;
+    }
     let before = page.before.unwrap_or(Uuid::max());
     let rows = posts::table.filter(post_id.lt(before)).order(post_id.desc()).limit(i64::from(page.size) + 1);
     let mut rows = rows.select(Post::as_select()).into_boxed();

@@ -1,5 +1,6 @@
 //! `catalog.products`.
 
+use chassis::scenario::Scenarios;
 use db::connection::Connection;
 use db::schema::catalog::products::{self, category, name, price, product_id, updated_at, version};
 use diesel::{
@@ -33,7 +34,11 @@ impl Kept for Product {
         &config.key_prefix
     }
 
-    async fn load(connection: &mut Connection, ids: &[Uuid]) -> QueryResult<Vec<Self>> {
+    fn size(&self) -> usize {
+        [&self.sku, &self.name, &self.description, &self.category].iter().map(|text| text.len()).sum()
+    }
+
+    async fn load(connection: &mut Connection, ids: &[Uuid], _: &Scenarios) -> QueryResult<Vec<Self>> {
         products::table.filter(product_id.eq_any(ids)).select(Self::as_select()).load(connection).await
     }
 }

@@ -1,11 +1,14 @@
 //! `BatchGetProducts`
 
-use chassis::{grpc::Channel, testing::eventually};
+use chassis::{config::Secret, grpc::Channel, testing::eventually};
 use proto::catalog::{BatchGetProductsRequest, BatchGetProductsResponse, product_service_client::ProductServiceClient};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::world::{World, demo_ids, get, wrong_fields};
+use crate::{
+    turns::Turns,
+    world::{World, demo_ids, get, wrong_fields},
+};
 
 pub(crate) async fn batch<T: ToString>(
     client: &mut ProductServiceClient<Channel>,
@@ -61,4 +64,26 @@ async fn misses_cost_one_mget_and_one_statement() {
     assert_eq!(commands.count("MGET"), 1);
     assert_eq!(batch(&mut client, &ids[..100]).await.unwrap().products.len(), 100);
     assert_eq!(world.loads().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_500_is_looked_up_in_one_round_trip_and_kept_without_one_for_each() {
+    let turns = Turns::start().await;
+    let world = World::start_with(|config| {
+        config.redis.url = Secret::new(turns.url());
+        config.redis.pool_size = 1;
+    })
+    .await;
+    let ids = world.add_products(500).await;
+    let mut client = world.client();
+    get(&mut client, demo_ids()[0]).await.unwrap();
+    let (commands, before) = (world.watch_redis().await, turns.count());
+    assert_eq!(batch(&mut client, &ids).await.unwrap().products.len(), 500);
+    eventually("500 products are kept", async || commands.count("SET") == 500).await;
+    assert_eq!(commands.count("MGET"), 1);
+    // Redis begins to answer a pipeline before it has seen the end
+    assert!(turns.count() - before < 60, "{}", turns.count() - before);
+    let before = turns.count();
+    assert_eq!(batch(&mut client, &ids).await.unwrap().products.len(), 500);
+    assert_eq!(turns.count() - before, 1);
 }

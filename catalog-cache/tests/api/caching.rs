@@ -1,5 +1,6 @@
 //! What is kept in Redis, and for how long.
 
+use chrono::Utc;
 use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
@@ -20,16 +21,21 @@ async fn a_product_is_read_from_the_cache_until_its_entry_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_is_json_with_the_rows_version_and_lives_as_long_as_configured() {
-    let world = World::start_with(|config| (config.cache.ttl_seconds, config.cache.jitter_ratio) = (1_000, 0.5)).await;
+    let world = World::start_with(|config| {
+        (config.cache.ttl_seconds, config.cache.jitter_ratio, config.cache.stale_seconds) = (1_000, 0.5, 5_000);
+    })
+    .await;
     let mut lifetimes = Vec::new();
     for id in &demo_ids()[..20] {
         let product = get(&mut world.client(), id).await.unwrap();
         let entry: Value = serde_json::from_str(&world.redis::<String>("GET", &[&world.key(*id)]).await).unwrap();
-        assert_eq!((&entry["version"], &entry["price"]), (&json!(1), &json!(product.price.unwrap().amount)));
+        assert_eq!((&entry["version"], &entry["value"]["price"]), (&json!(1), &json!(product.price.unwrap().amount)));
         let ttl: i64 = world.redis("TTL", &[&world.key(*id)]).await;
         // a slow machine may have taken some seconds
-        assert!((480..=1_000).contains(&ttl), "{ttl}");
+        assert!((5_480..=6_000).contains(&ttl), "{ttl}");
         lifetimes.push(ttl);
+        let fresh_for = entry["fresh_until"].as_i64().unwrap() - Utc::now().timestamp_millis();
+        assert!((fresh_for / 1_000 + 5_000 - ttl).abs() <= 2, "{fresh_for} {ttl}");
     }
     lifetimes.sort_unstable();
     assert!(lifetimes[0] + 60 < lifetimes[19], "no jitter: {lifetimes:?}");
@@ -37,7 +43,10 @@ async fn an_entry_is_json_with_the_rows_version_and_lives_as_long_as_configured(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_jitter_all_entries_live_equally_long() {
-    let world = World::start_with(|config| (config.cache.ttl_seconds, config.cache.jitter_ratio) = (1_000, 0.0)).await;
+    let world = World::start_with(|config| {
+        (config.cache.ttl_seconds, config.cache.jitter_ratio, config.cache.stale_seconds) = (1_000, 0.0, 0);
+    })
+    .await;
     for id in &demo_ids()[..5] {
         get(&mut world.client(), id).await.unwrap();
         let ttl: i64 = world.redis("TTL", &[&world.key(*id)]).await;

@@ -8,7 +8,10 @@ use crate::{
     world::{World, demo_ids, get},
 };
 
-const MANY: usize = 40;
+const FEW: usize = 40;
+const MANY: usize = 1_000;
+/// Connections that they share.
+const CLIENTS: usize = 10;
 
 /// A load may wait at the gate for as long as the test needs.
 async fn patient() -> World {
@@ -25,9 +28,10 @@ async fn patient() -> World {
 async fn many_readers_of_a_cold_product_make_one_load() {
     let world = patient().await;
     let (id, commands, gate) = (demo_ids()[0], world.watch_redis().await, world.shut_gate().await);
+    let clients: Vec<_> = (0..CLIENTS).map(|_| world.client()).collect();
     let readers: Vec<_> = (0..MANY)
-        .map(|_| {
-            let mut client = world.client();
+        .map(|number| {
+            let mut client = clients[number % CLIENTS].clone();
             spawn(async move { get(&mut client, id).await })
         })
         .collect();
@@ -89,13 +93,13 @@ async fn a_reader_that_goes_away_does_not_end_the_load_of_others() {
 async fn a_failed_load_fails_all_who_wait_and_is_not_remembered() {
     let world = patient().await;
     let (id, commands, gate) = (demo_ids()[0], world.watch_redis().await, world.shut_gate().await);
-    let readers: Vec<_> = (0..MANY)
+    let readers: Vec<_> = (0..FEW)
         .map(|_| {
             let mut client = world.client();
             spawn(async move { get(&mut client, id).await })
         })
         .collect();
-    eventually("all readers have missed the cache", async || commands.count("MGET") == MANY).await;
+    eventually("all readers have missed the cache", async || commands.count("MGET") == FEW).await;
     // a further reader who has been answered shows that those before him wait for the load
     assert_eq!(get(&mut world.client(), "no id").await.unwrap_err().code(), Code::InvalidArgument);
     world

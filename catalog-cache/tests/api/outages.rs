@@ -104,6 +104,8 @@ async fn it_is_ready_while_postgres_is() {
 /// The service's threads get a subscriber of their own: the one of the process would see the lines of other tests too.
 #[test]
 fn the_loss_of_redis_is_logged_once_and_so_is_its_return() {
+    // tracing asks a lone subscriber on the thread alone that meets a log line first, which may be another test's
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).with_max_level(tracing::Level::INFO).finish());
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).with_max_level(tracing::Level::INFO).finish();
     let dispatch = tracing::Dispatch::new(subscriber);

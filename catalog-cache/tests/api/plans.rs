@@ -1,5 +1,6 @@
 //! The statements that requests wait for use indexes: what the service has asked is explained, with other ways forbidden.
 
+use chassis::scenario::Scenario;
 use diesel::{QueryableByName, sql_query, sql_types::Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use proto::catalog::{GetPostRequest, ListPostsRequest, ListProductsRequest, ProductSort, SearchProductsRequest};
@@ -24,15 +25,16 @@ struct Statement {
 
 /// The plan of the service's last statement with this text in it, whatever the parameters are.
 async fn plan(world: &World, text: &str) -> String {
+    explain(world, text, "SET enable_seqscan = off; SET enable_sort = off; SET enable_incremental_sort = off;").await
+}
+
+async fn explain(world: &World, text: &str, settings: &str) -> String {
     let mut connection = world.admin().await;
     let last = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'catalog-cache'
         AND query LIKE '%' || $1 || '%' ORDER BY query_start DESC LIMIT 1";
     let query = sql_query(last).bind::<Text, _>(text).get_result::<Statement>(&mut connection).await.unwrap().query;
     let parameters = (1..10).filter(|number| query.contains(&format!("${number}"))).count();
-    let prepare = format!(
-        "SET enable_seqscan = off; SET enable_sort = off; SET enable_incremental_sort = off; SET plan_cache_mode = force_generic_plan;
-         PREPARE statement AS {query}"
-    );
+    let prepare = format!("{settings} SET plan_cache_mode = force_generic_plan; PREPARE statement AS {query}");
     connection.batch_execute(&prepare).await.unwrap();
     let explain = format!("EXPLAIN EXECUTE statement ({})", vec!["NULL"; parameters].join(", "));
     let lines: Vec<Line> = sql_query(explain).load(&mut connection).await.unwrap();
@@ -104,5 +106,21 @@ async fn posts_and_comments_use_an_index() {
         client.list_posts(ListPostsRequest { author_id, ..ListPostsRequest::default() }).await.unwrap();
         let list = plan(&world, "LIMIT").await;
         assert!(list.contains(&format!("Backward using {index}")) && !list.contains("Sort"), "{list}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_query_reads_the_whole_table_where_the_right_one_uses_an_index() {
+    let world = World::start().await;
+    let rows = "INSERT INTO catalog.posts (post_id, author_id, author_username, title, body)
+        SELECT gen_random_uuid(), md5((number % 50)::text)::uuid, 'ada', 'x', 'x' FROM generate_series(1, 5000) AS number";
+    World::execute(&world, &format!("{rows}; ANALYZE catalog.posts")).await;
+    let mut client = world.posts();
+    for (on, is_slow) in [(false, false), (true, true), (false, false)] {
+        world.process.scenarios.switch(Scenario::SlowQuery, on);
+        let request = ListPostsRequest { author_id: Uuid::now_v7().to_string(), ..ListPostsRequest::default() };
+        client.list_posts(request).await.unwrap();
+        let plan = explain(&world, "LIMIT", "").await;
+        assert_eq!((plan.contains("Seq Scan on posts"), plan.contains("posts_by_author")), (is_slow, !is_slow), "{plan}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -24,18 +23,12 @@ use proto::catalog::{
     product_service_client::ProductServiceClient, rate_limit_service_client::RateLimitServiceClient,
 };
 use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
-};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
 /// What a caller may wait for an answer, whatever hangs.
 pub(crate) const LIMIT: Duration = Duration::from_millis(1_800);
-/// Loads of a counted catalogue wait while somebody holds this advisory lock of the test's database.
-const GATE: i64 = 7;
 
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
@@ -78,8 +71,14 @@ impl World {
     }
 
     pub(crate) async fn replica(&self) -> Replica {
+        self.replica_with(|_| {}).await
+    }
+
+    pub(crate) async fn replica_with(&self, change: impl FnOnce(&mut Config)) -> Replica {
         let (redis, redis_url) = TestProxy::for_url(&redis_url()).await;
-        let address = serve(patient_config(&self.database, &self.prefix, redis_url), &Process::default());
+        let mut config = patient_config(&self.database, &self.prefix, redis_url);
+        change(&mut config);
+        let address = serve(config, &Process::default());
         Replica { redis, address }
     }
 
@@ -109,6 +108,15 @@ impl World {
         self.admin().await.batch_execute(statements).await.unwrap();
     }
 
+    /// Products beside the demo's.
+    pub(crate) async fn add_products(&self, count: usize) -> Vec<Uuid> {
+        let ids: Vec<Uuid> = std::iter::repeat_with(Uuid::now_v7).take(count).collect();
+        let rows: Vec<String> = ids.iter().map(|id| format!("('{id}', '{}', 'x', 'x', 1, 'EUR')", id.simple())).collect();
+        let insert = "INSERT INTO catalog.products (product_id, sku, name, category, price, currency) VALUES";
+        self.execute(&format!("{insert} {}", rows.join(", "))).await;
+        ids
+    }
+
     pub(crate) fn key(&self, id: Uuid) -> String {
         format!("{}{id}", self.prefix)
     }
@@ -117,6 +125,14 @@ impl World {
     pub(crate) async fn entry(&self, id: Uuid) -> Option<Value> {
         let text: Option<String> = self.redis("GET", &[&self.key(id)]).await;
         text.map(|text| serde_json::from_str(&text).unwrap())
+    }
+
+    /// Makes the entry of a product one that is no longer fresh.
+    pub(crate) async fn expire(&self, id: Uuid) {
+        let entry = self.entry(id).await.expect("an entry");
+        // in the order in which the service writes it
+        let text = format!(r#"{{"fresh_until":1,"version":{},"value":{}}}"#, entry["version"], entry["value"]);
+        let () = self.redis("SET", &[&self.key(id), &text, "KEEPTTL"]).await;
     }
 
     /// A number that a query as the database's owner gives.
@@ -133,87 +149,6 @@ impl World {
     pub(crate) async fn redis<T: FromRedisValue>(&self, command: &str, arguments: &[&str]) -> T {
         let mut connection: MultiplexedConnection = Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
         cmd(command).arg(arguments).query_async(&mut connection).await.unwrap()
-    }
-
-    /// As [`Self::count_reads_of`] products.
-    pub(crate) async fn count_loads(&self) {
-        self.count_reads_of("products").await;
-    }
-
-    /// From now on each statement that reads the table, which is `catalog.rows` now, is counted, and waits for
-    /// [`Self::shut_gate`].
-    pub(crate) async fn count_reads_of(&self, table: &str) {
-        let view = format!(
-            "ALTER TABLE catalog.{table} RENAME TO rows;
-             CREATE SEQUENCE catalog.loads;
-             -- the last load that waits at the gate
-             CREATE SEQUENCE catalog.held MINVALUE 0 START {};
-             CREATE FUNCTION catalog.count_load() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
-             BEGIN
-                 -- a view's condition holds for writing statements too
-                 IF ltrim(current_query(), E' \\n') ILIKE 'select%' THEN
-                     IF nextval('catalog.loads') <= (SELECT last_value FROM catalog.held) THEN
-                         PERFORM pg_advisory_xact_lock_shared({GATE});
-                     END IF;
-                 END IF;
-                 RETURN true;
-             END $$;
-             -- an uncorrelated subquery is run once a statement
-             CREATE VIEW catalog.{table} AS SELECT * FROM catalog.rows WHERE (SELECT catalog.count_load());
-             GRANT SELECT, INSERT, UPDATE, DELETE ON catalog.{table} TO {}",
-            i64::MAX,
-            Role::Catalog
-        );
-        self.execute(&view).await;
-    }
-
-    /// Loads that come after the next one pass a shut gate.
-    pub(crate) async fn hold_only_the_next_load(&self) {
-        let next = self.loads().await + 1;
-        self.execute(&format!("SELECT setval('catalog.held', {next})")).await;
-    }
-
-    /// Statements that have begun since [`Self::count_loads`].
-    pub(crate) async fn loads(&self) -> i64 {
-        self.number("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM catalog.loads").await
-    }
-
-    /// Holds up every load, until the connection is dropped.
-    pub(crate) async fn shut_gate(&self) -> AsyncPgConnection {
-        let mut connection = self.admin().await;
-        connection.batch_execute(&format!("SELECT pg_advisory_lock({GATE})")).await.unwrap();
-        connection
-    }
-
-    /// Every command that reaches Redis with a key of this test, from now on.
-    pub(crate) async fn watch_redis(&self) -> Commands {
-        let address = redis_url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"MONITOR\r\n").await.unwrap();
-        let mut lines = BufReader::new(stream).lines();
-        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("+OK"));
-        let (commands, prefix) = (Commands::default(), self.prefix.clone());
-        spawn({
-            let commands = Arc::clone(&commands.0);
-            async move {
-                while let Ok(Some(line)) = lines.next_line().await {
-                    if line.contains(&prefix) {
-                        commands.lock().unwrap().push(line);
-                    }
-                }
-            }
-        });
-        commands
-    }
-}
-
-/// What MONITOR tells.
-#[derive(Default)]
-pub(crate) struct Commands(Arc<Mutex<Vec<String>>>);
-
-impl Commands {
-    pub(crate) fn count(&self, name: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|line| line.contains(&format!("\"{name}\""))).count()
     }
 }
 
@@ -241,7 +176,7 @@ pub(crate) fn channel(address: SocketAddr) -> Channel {
     chassis::grpc::channel(&format!("http://{address}")).unwrap()
 }
 
-fn redis_url() -> String {
+pub(crate) fn redis_url() -> String {
     std::env::var("THROUGHLINE_TEST_REDIS_URL").expect("THROUGHLINE_TEST_REDIS_URL names no Redis: run ./mesh test, which starts one")
 }
 

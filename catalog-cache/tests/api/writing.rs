@@ -84,11 +84,11 @@ async fn a_write_leaves_what_it_wrote_in_the_cache() {
     let mut client = world.client();
     let id = id(&create(&mut client, draft("NEW")).await.unwrap());
     let entry = world.entry(id).await.unwrap();
-    assert_eq!((&entry["version"], &entry["sku"]), (&json!(1), &json!("NEW")));
+    assert_eq!((&entry["version"], &entry["value"]["sku"]), (&json!(1), &json!("NEW")));
     update(&mut client, id, draft("NEWER"), Some(1)).await.unwrap();
     let entry = world.entry(id).await.unwrap();
-    assert_eq!((&entry["version"], &entry["sku"]), (&json!(2), &json!("NEWER")));
-    assert!((1..=300).contains(&world.redis::<i64>("TTL", &[&world.key(id)]).await));
+    assert_eq!((&entry["version"], &entry["value"]["sku"]), (&json!(2), &json!("NEWER")));
+    assert!((1..=900).contains(&world.redis::<i64>("TTL", &[&world.key(id)]).await));
     delete(&mut client, id, Some(2)).await.unwrap();
     assert_eq!(world.entry(id).await.unwrap()["gone"], json!(true));
     assert!((1..=300).contains(&world.redis::<i64>("TTL", &[&world.key(id)]).await));

@@ -63,6 +63,11 @@ async fn the_whole_life_of_a_database() {
 
     assert_eq!(json(&["seed", "--json"])["seeded"]["products"], 200);
     assert_eq!(db(&["seed"]).out, "0 products and 0 rows of stock written\n");
+    let past = json(&["seed", "--orders", "1200", "--posts", "300", "--json"]);
+    assert_eq!((&past["orders"]["orders"], &past["posts"]["posts"], &past["seeded"]["products"]), (&1_200.into(), &300.into(), &0.into()));
+    let again = db(&["seed", "--orders", "1200"]);
+    assert!(again.out.ends_with("0 orders with 0 lines written; all 1200 orders are there\n"), "{}", again.out);
+    assert_eq!(again.err, "orders: 1200 of 1200\n");
     assert_eq!((db(&["schema", "--check"]).code, db(&["schema"]).out.as_str()), (0, db::generate::checked_in()));
     let file = tempfile::NamedTempFile::new().expect("a file");
     let path = file.path().to_str().expect("a path in UTF-8");
@@ -70,11 +75,13 @@ async fn the_whole_life_of_a_database() {
     assert_eq!(std::fs::read_to_string(path).expect("the file"), db::generate::checked_in());
     assert_eq!(db(&["schema", "--output", "/no/such/folder/schema.rs"]).code, 2);
 
-    let down = json(&["migrate", "down", "--steps", "1", "--schema", "orders", "--json"]);
-    assert_eq!(down["reverted"][0]["migration"], "0003_back_office");
+    let down = json(&["migrate", "down", "--steps", "99", "--schema", "catalog", "--json"]);
+    let taken: Vec<_> = ALL.iter().rev().filter_map(|name| name.strip_prefix("catalog/")).collect();
+    let names = |step: &Value| step["migration"].as_str().expect("a name").to_owned();
+    assert_eq!(down["reverted"].as_array().expect("a list").iter().map(names).collect::<Vec<_>>(), taken);
     let differs = db(&["schema", "--check"]);
     assert_eq!(differs.code, 1, "{}", differs.out);
-    assert_eq!(db(&["migrate", "down", "--all"]).out, format!("{} migrations reverted\n", ALL.len() - 1));
+    assert_eq!(db(&["migrate", "down", "--all"]).out, format!("{} migrations reverted\n", ALL.len() - taken.len()));
     assert_eq!(db(&["schema", "--check"]).code, 1);
     assert_eq!(db(&["seed"]).code, 1);
 }
@@ -117,6 +124,9 @@ fn bad_usage_is_2() {
         &["migrate", "down", "--all", "--steps", "1", "--schema", "orders"],
         &["migrate", "sideways"],
         &["--wait", "soon", "seed"],
+        &["seed", "--orders", "10000001"],
+        &["seed", "--posts", "-1"],
+        &["seed", "--orders", "many"],
         &[],
     ] {
         assert_eq!(run(job(url, arguments)).code, 2, "{arguments:?}");

@@ -2,9 +2,13 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "the functions that tests share are tests too")]
 
 mod cli;
+mod constraints;
 mod copies;
 mod demo;
+mod history;
+mod kept;
 mod migrations;
+mod pool;
 mod rights;
 
 use db::connect::connect;

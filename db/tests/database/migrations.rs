@@ -15,12 +15,15 @@ pub(crate) const ALL: &[&str] = &[
     "auth/0001_users",
     "auth/0002_outbox",
     "auth/0003_avatars",
+    "auth/0004_sessions",
     "catalog/0001_products",
     "catalog/0002_product_writes_and_search",
     "catalog/0003_posts",
     "orders/0001_orders",
     "orders/0002_outbox",
     "orders/0003_back_office",
+    "orders/0004_reports",
+    "orders/0005_stock_version",
     "events/0001_effects",
 ];
 
@@ -31,11 +34,11 @@ fn names(steps: &[migrate::Step], direction: Direction) -> Vec<String> {
     steps.iter().map(|step| format!("{}/{}", step.schema, step.migration)).collect()
 }
 
-async fn up(database: &TestDatabase) -> Result<Vec<String>, MigrateError> {
+pub(crate) async fn up(database: &TestDatabase) -> Result<Vec<String>, MigrateError> {
     migrate::up(&database.admin_url(), &role_passwords(), quiet).await.map(|steps| names(&steps, Direction::Up))
 }
 
-async fn down(database: &TestDatabase, target: Down) -> Result<Vec<String>, MigrateError> {
+pub(crate) async fn down(database: &TestDatabase, target: Down) -> Result<Vec<String>, MigrateError> {
     migrate::down(&database.admin_url(), target, quiet).await.map(|steps| names(&steps, Direction::Down))
 }
 
@@ -79,11 +82,12 @@ async fn a_filled_database_goes_down_and_up_again() {
     assert_eq!(seed::demo(&database.admin_url()).await.expect("a seed").products, 200);
 }
 
-async fn fill(connection: &mut diesel_async::AsyncPgConnection) {
+pub(crate) async fn fill(connection: &mut diesel_async::AsyncPgConnection) {
     connection
         .batch_execute(
             "INSERT INTO auth.users (user_id, username, email, password_hash) VALUES (gen_random_uuid(), 'ada', 'ada@example.org', 'x');
              INSERT INTO auth.avatars (user_id, media_type, bytes, sha256) SELECT user_id, 'image/png', '\\x00', sha256('\\x00') FROM auth.users;
+             INSERT INTO auth.sessions (session_id, user_id, opened_at, expires_at) SELECT gen_random_uuid(), user_id, now(), now() FROM auth.users;
              INSERT INTO auth.outbox (event_id, topic, key, shard, payload) VALUES (gen_random_uuid(), 'user-events', 'k', 3, '{}');
              INSERT INTO catalog.posts (post_id, author_id, author_username, title, body) SELECT user_id, user_id, username, 't', 'b' FROM auth.users;
              INSERT INTO catalog.comments (comment_id, post_id, author_id, author_username, body)
@@ -108,11 +112,13 @@ async fn fill(connection: &mut diesel_async::AsyncPgConnection) {
 async fn down_by_steps_takes_back_the_newest_of_one_schema() {
     let database = TestDatabase::create().await;
     let step = |schema, steps| Down::Steps { schema, steps };
-    assert_eq!(down(&database, step(Schema::Orders, 1)).await.expect("one"), ["orders/0003_back_office"]);
-    assert_eq!(pending(&database).await, ["orders/0003_back_office"]);
-    assert_eq!(down(&database, step(Schema::Orders, 9)).await.expect("the rest"), ["orders/0002_outbox", "orders/0001_orders"]);
+    assert_eq!(down(&database, step(Schema::Orders, 1)).await.expect("one"), ["orders/0005_stock_version"]);
+    assert_eq!(pending(&database).await, ["orders/0005_stock_version"]);
+    let rest = ["orders/0004_reports", "orders/0003_back_office", "orders/0002_outbox", "orders/0001_orders"];
+    assert_eq!(down(&database, step(Schema::Orders, 9)).await.expect("the rest"), rest);
     assert_eq!(down(&database, step(Schema::Orders, 1)).await.expect("none left"), [""; 0]);
-    assert_eq!(up(&database).await.expect("up"), ["orders/0001_orders", "orders/0002_outbox", "orders/0003_back_office"]);
+    let all = ["orders/0001_orders", "orders/0002_outbox", "orders/0003_back_office", "orders/0004_reports", "orders/0005_stock_version"];
+    assert_eq!(up(&database).await.expect("up"), all);
 }
 
 #[tokio::test]
@@ -141,7 +147,14 @@ async fn a_migration_that_fails_is_rolled_back_named_and_done_later() {
     connection.batch_execute("CREATE SCHEMA orders; CREATE TABLE orders.stock (in_the_way int)").await.expect("an obstacle");
     let error = up(&database).await.expect_err("the table is there already").to_string();
     assert!(error.starts_with("migration orders/0001_orders failed and was rolled back: ") && error.contains("stock"), "{error}");
-    let rest = ["orders/0001_orders", "orders/0002_outbox", "orders/0003_back_office", "events/0001_effects"];
+    let rest = [
+        "orders/0001_orders",
+        "orders/0002_outbox",
+        "orders/0003_back_office",
+        "orders/0004_reports",
+        "orders/0005_stock_version",
+        "events/0001_effects",
+    ];
     assert_eq!(pending(&database).await, rest);
     assert_eq!(count(&mut connection, "pg_class WHERE relname = 'customers'").await, 0);
 

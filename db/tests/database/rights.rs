@@ -15,6 +15,7 @@ const GRANTED: &[&str] = &[
     "throughline_analytics events.product_sales SELECT INSERT UPDATE",
     "throughline_auth auth.avatars SELECT INSERT UPDATE",
     "throughline_auth auth.outbox SELECT INSERT DELETE",
+    "throughline_auth auth.sessions SELECT INSERT DELETE",
     "throughline_auth auth.users SELECT INSERT UPDATE DELETE",
     "throughline_catalog catalog.comments SELECT INSERT",
     "throughline_catalog catalog.posts SELECT INSERT UPDATE DELETE",

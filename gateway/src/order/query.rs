@@ -1,5 +1,6 @@
 //! Which orders somebody asks for.
 
+use prost_types::Timestamp;
 use proto::orders::{GetOrderRequest, GetOrderStatsRequest, ListOrdersRequest, OrderStatus};
 use serde_json::Value;
 use utoipa::IntoParams;
@@ -33,9 +34,14 @@ impl QueryForm for Period {
 }
 
 impl Period {
+    /// Both ends, as the services take them.
+    pub(crate) fn ends(self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.created_from.map(Into::into), self.created_before.map(Into::into))
+    }
+
     /// The call that counts what `user_id` ordered; empty: everybody.
     pub(crate) fn stats(self, user_id: String) -> GetOrderStatsRequest {
-        let (created_from, created_before) = (self.created_from.map(Into::into), self.created_before.map(Into::into));
+        let (created_from, created_before) = self.ends();
         GetOrderStatsRequest { user_id, created_from, created_before }
     }
 }
@@ -68,13 +74,14 @@ impl OrderQuery {
         if asked.as_ref().is_some_and(|asked| *asked != caller.user_id) && !caller.is_admin() {
             return Err(Error::Forbidden("Only admins see the orders of others."));
         }
+        let (created_from, created_before) = self.period.ends();
         Ok(ListOrdersRequest {
             user_id: asked.unwrap_or_else(|| caller.scope()),
             page_size: self.page.limit,
             page_token: self.page.cursor,
             status: self.status.map_or(OrderStatus::Unspecified, Into::into).into(),
-            created_from: self.period.created_from.map(Into::into),
-            created_before: self.period.created_before.map(Into::into),
+            created_from,
+            created_before,
         })
     }
 }

@@ -18,7 +18,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config as Page, serve};
 
-use super::{auth, extras, orders, posts, products, resource, users};
+use super::{auth, extras, orders, posts, products, reports, resource, users};
 use crate::{
     conditional::Tagged,
     customer::CustomerId,
@@ -49,6 +49,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         products::stock, products::set_stock, products::leaderboard,
         orders::create_customer, orders::list_customers, orders::customer, orders::customer_orders,
         orders::place, orders::list, orders::stats, orders::read, orders::set_status, orders::cancel,
+        reports::revenue_by_day, reports::top_customers, reports::order_values,
         posts::list, posts::create, posts::read, posts::update, posts::delete, posts::comment,
     ),
     components(schemas(

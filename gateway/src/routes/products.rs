@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::header::LOCATION, web::Json};
 use futures::StreamExt;
 use proto::{
     catalog::{CreateProductRequest, DeleteProductRequest, GetProductRequest, UpdateProductRequest},
-    orders::GetStockRequest,
+    orders::{GetStockRequest, GetStockResponse, SetStockResponse},
 };
 
 use crate::{
@@ -91,19 +91,23 @@ pub(super) async fn delete(calls: Calls, by: By<Admin, (InPath<ProductId>, Expec
 
 /// How many pieces there are.
 #[utoipa::path(get, path = "/api/v1/products/{product_id}/stock", tag = "products", params(("product_id" = ProductId, Path)),
-    responses((status = 200, description = "The stock", body = Stock)))]
-pub(super) async fn stock(calls: Calls, InPath(id): InPath<ProductId>) -> Result<Json<Stock>, Error> {
-    let answer = calls.get_stock(GetStockRequest { product_id: id.into() }).await?;
-    Ok(Json(Stock { available: answer.available }))
+    responses((status = 200, description = "The stock", body = Stock), (status = 304, description = "Not changed")))]
+pub(super) async fn stock(calls: Calls, InPath(id): InPath<ProductId>) -> Result<Tagged<Stock>, Error> {
+    let GetStockResponse { available, version } = calls.get_stock(GetStockRequest { product_id: id.into() }).await?;
+    // pieces come and go by orders without changing the version
+    Ok(Tagged::by_version_and_parts(Stock { available, version }, version, available))
 }
+
+type Refill = (InPath<ProductId>, ExpectedVersion, Body<SetStock>);
 
 /// Sets how many pieces there are. Admins only.
 #[utoipa::path(put, path = "/api/v1/products/{product_id}/stock", tag = "products", security(("bearer" = [])), request_body = SetStock,
-    params(("product_id" = ProductId, Path)), responses((status = 200, description = "The stock as it is now", body = Stock)))]
-pub(super) async fn set_stock(calls: Calls, by: By<Admin, (InPath<ProductId>, Body<SetStock>)>) -> Result<Json<Stock>, Error> {
-    let (InPath(id), Body(form)) = by.input;
-    let answer = calls.set_stock(form.into_request(id)).await?;
-    Ok(Json(Stock { available: answer.available }))
+    params(("product_id" = ProductId, Path), ("If-Match" = Option<String>, Header, description = "The ETag of the version that is meant")),
+    responses((status = 200, description = "The stock as it is now", body = Stock)))]
+pub(super) async fn set_stock(calls: Calls, by: By<Admin, Refill>) -> Result<Json<Stock>, Error> {
+    let (InPath(id), ExpectedVersion(version), Body(form)) = by.input;
+    let SetStockResponse { available, version } = calls.set_stock(form.into_request(id, version)).await?;
+    Ok(Json(Stock { available, version }))
 }
 
 /// Best sellers.

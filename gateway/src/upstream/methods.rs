@@ -114,6 +114,11 @@ reads! {
     stock at ORDERS {
         get_stock(orders::GetStockRequest) -> orders::GetStockResponse;
     }
+    reports at ORDERS {
+        get_revenue_by_day(orders::GetRevenueByDayRequest) -> orders::GetRevenueByDayResponse;
+        get_top_customers(orders::GetTopCustomersRequest) -> orders::GetTopCustomersResponse;
+        get_order_values(orders::GetOrderValuesRequest) -> orders::GetOrderValuesResponse;
+    }
 }
 
 impl Calls {

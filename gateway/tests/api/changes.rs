@@ -2,7 +2,7 @@
 
 use proto::{
     catalog::{DeleteProductResponse, GetProductResponse, UpdateProductResponse},
-    orders::{CancelOrderResponse, Order, OrderStatus, UpdateOrderStatusResponse},
+    orders::{CancelOrderResponse, GetStockResponse, Order, OrderStatus, SetStockResponse, UpdateOrderStatusResponse},
 };
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -126,4 +126,30 @@ async fn a_user_cancels_an_order_of_its_own() {
     let answer = send(world.request("DELETE", &format!("/api/v1/orders/{ORDER}")).bearer_auth(TOKEN)).await;
     assert_eq!((answer.status.as_u16(), &answer.json["status"]), (200, &json!("cancelled")));
     assert_eq!(world.neighbours.cancel_order.messages()[0].user_id, crate::world::ADA);
+}
+
+#[tokio::test]
+async fn stock_is_set_to_the_version_that_its_author_has_seen_whatever_was_sold_since() {
+    let world = World::start().await;
+    world.promote();
+    let path = format!("/api/v1/products/{SHOE}/stock");
+    world.neighbours.get_stock.answers(|_| Ok(GetStockResponse { available: 9, version: 3 }));
+    let seen = world.get(&path).await;
+    assert_eq!((seen.status.as_u16(), &seen.json), (200, &json!({"available": 9, "version": 3})));
+    let tag = seen.header("etag").to_owned();
+    let again = async || send(world.request("GET", &path).header("if-none-match", &tag)).await.status.as_u16();
+    assert_eq!(again().await, 304);
+    world.neighbours.get_stock.answers(|_| Ok(GetStockResponse { available: 8, version: 3 }));
+    assert_eq!(again().await, 200, "one was sold");
+
+    world.neighbours.set_stock.answers(|_| Ok(SetStockResponse { available: 20, version: 4 }));
+    for (header, version) in [(Some(tag.as_str()), Some(3)), (Some("*"), None), (None, None)] {
+        let request = world.request("PUT", &path).bearer_auth(TOKEN).json(&json!({"available": 20}));
+        let answer = send(if let Some(value) = header { request.header("if-match", value) } else { request }).await;
+        assert_eq!((answer.status.as_u16(), &answer.json), (200, &json!({"available": 20, "version": 4})));
+        assert_eq!(world.neighbours.set_stock.messages().pop().unwrap().version, version, "{header:?}");
+    }
+    world.neighbours.set_stock.fails(&refused(Code::Aborted, "VERSION_MISMATCH", &[("version", "4")]));
+    let late = send(world.request("PUT", &path).bearer_auth(TOKEN).json(&json!({"available": 1})).header("if-match", &tag)).await;
+    assert_eq!((late.problem(), late.header("etag")), ((412, "precondition-failed"), "\"4\""));
 }

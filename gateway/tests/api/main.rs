@@ -19,6 +19,7 @@ mod orders;
 mod outages;
 mod permissions;
 mod products;
+mod reports;
 mod streams;
 mod traces;
 mod unreadable;

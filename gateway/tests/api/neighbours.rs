@@ -59,6 +59,9 @@ pub(crate) struct Neighbours {
     pub(crate) list_customers: Method<orders::ListCustomersRequest, orders::ListCustomersResponse>,
     pub(crate) get_stock: Method<orders::GetStockRequest, orders::GetStockResponse>,
     pub(crate) set_stock: Method<orders::SetStockRequest, orders::SetStockResponse>,
+    pub(crate) get_revenue_by_day: Method<orders::GetRevenueByDayRequest, orders::GetRevenueByDayResponse>,
+    pub(crate) get_top_customers: Method<orders::GetTopCustomersRequest, orders::GetTopCustomersResponse>,
+    pub(crate) get_order_values: Method<orders::GetOrderValuesRequest, orders::GetOrderValuesResponse>,
 }
 
 #[derive(Clone)]
@@ -196,6 +199,12 @@ impl orders::stock_service_server::StockService for Fake {
     unary!(set_stock, orders::SetStockRequest, orders::SetStockResponse);
 }
 
+impl orders::report_service_server::ReportService for Fake {
+    unary!(get_revenue_by_day, orders::GetRevenueByDayRequest, orders::GetRevenueByDayResponse);
+    unary!(get_top_customers, orders::GetTopCustomersRequest, orders::GetTopCustomersResponse);
+    unary!(get_order_values, orders::GetOrderValuesRequest, orders::GetOrderValuesResponse);
+}
+
 /// Which neighbour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -226,7 +235,8 @@ impl Server {
                 .add_service(catalog::leaderboard_service_server::LeaderboardServiceServer::new(fake)),
             Name::Orders => Routes::new(orders::order_service_server::OrderServiceServer::new(fake.clone()))
                 .add_service(orders::customer_service_server::CustomerServiceServer::new(fake.clone()))
-                .add_service(orders::stock_service_server::StockServiceServer::new(fake)),
+                .add_service(orders::stock_service_server::StockServiceServer::new(fake.clone()))
+                .add_service(orders::report_service_server::ReportServiceServer::new(fake)),
         };
         let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -238,13 +238,11 @@ async fn misbehave(mesh: &Mesh) {
     let address = mesh.service("orders")["grpc"].as_str().unwrap().to_owned();
     let channel = Endpoint::from_shared(address.clone()).unwrap().connect().await.unwrap();
     let origin = format!("{address}/invented").parse().unwrap();
-    let mut nobody = ProductServiceClient::with_origin(channel, origin);
-    let refusal = nobody.get_product(GetProductRequest::default()).await.unwrap_err();
+    let refusal = ProductServiceClient::with_origin(channel, origin).get_product(GetProductRequest::default()).await.unwrap_err();
     assert_eq!(refusal.code(), tonic::Code::Unimplemented);
     // Redis away: commands fail, Postgres is asked
     mesh.meshctl(&["stop", "redis"]);
-    let product = uuid::Uuid::now_v7();
-    ask("GET", &format!("/api/v1/products/{product}"), 404).await;
+    ask("GET", &format!("/api/v1/products/{}", uuid::Uuid::now_v7()), 404).await;
     mesh.meshctl(&["start", "redis"]);
     mesh.meshctl(&["stop", "catalog-cache"]);
     ask("GET", "/api/v1/products", 503).await;

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::{
     customer::Customer,
     order::Order,
-    stats::{CurrencyStats, Stats},
+    stats::{CurrencyStats, CustomerRevenue, DayRevenue, OrderValues, Stats},
     status::Status,
 };
 
@@ -81,6 +81,25 @@ impl From<CurrencyStats> for messages::CurrencyStats {
             median_amount: money(stats.median),
             largest_amount: money(stats.largest),
         }
+    }
+}
+
+impl From<DayRevenue> for messages::DayRevenue {
+    fn from(DayRevenue { day, currency, orders, revenue }: DayRevenue) -> Self {
+        // as ISO 8601 has it
+        Self { day: day.to_string(), currency, orders, revenue: money(revenue) }
+    }
+}
+
+impl From<CustomerRevenue> for messages::CustomerRevenue {
+    fn from(CustomerRevenue { currency, customer_id, username, orders, revenue }: CustomerRevenue) -> Self {
+        Self { currency, customer_id: customer_id.to_string(), username, orders, revenue: money(revenue) }
+    }
+}
+
+impl From<OrderValues> for messages::OrderValues {
+    fn from(OrderValues { currency, orders, p50, p90, p95, p99 }: OrderValues) -> Self {
+        Self { currency, orders, p50: money(p50), p90: money(p90), p95: money(p95), p99: money(p99) }
     }
 }
 

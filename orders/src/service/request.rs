@@ -1,6 +1,7 @@
-//! What `OrderService` is asked, checked.
+//! What `OrderService` and `ReportService` are asked, checked.
 
-use proto::orders::{GetOrderRequest, ListOrdersRequest, OrderStatus};
+use prost_types::Timestamp;
+use proto::orders::{GetOrderRequest, GetTopCustomersRequest, ListOrdersRequest, OrderStatus};
 
 use crate::{
     error::OrderError,
@@ -10,6 +11,10 @@ use crate::{
     status::{self, Status},
     store::{Filter, Wanted},
 };
+
+/// Customers of a currency that can be asked for, and those who are told of where no number is.
+const MAX_CUSTOMERS: u32 = 100;
+const USUAL_CUSTOMERS: u32 = 10;
 
 pub(super) fn wanted(request: &GetOrderRequest) -> Result<Wanted, OrderError> {
     let mut fields = Fields::default();
@@ -29,6 +34,24 @@ pub(super) fn filter(request: &ListOrdersRequest) -> Result<(Filter, Page), Orde
     let page = Page::new(List::Orders, request.page_size, &request.page_token, &mut fields);
     fields.all_right()?;
     Ok((Filter { user_id, status: status.ok().and_then(asked), period }, page))
+}
+
+pub(super) fn span(from: Option<Timestamp>, before: Option<Timestamp>) -> Result<Period, OrderError> {
+    let mut fields = Fields::default();
+    let period = Period::new(from, before, &mut fields);
+    fields.all_right()?;
+    Ok(period)
+}
+
+/// Of when, and how many.
+pub(super) fn ranking(request: &GetTopCustomersRequest) -> Result<(Period, u32), OrderError> {
+    let mut fields = Fields::default();
+    let period = Period::new(request.created_from, request.created_before, &mut fields);
+    if request.number > MAX_CUSTOMERS {
+        fields.refuse("number", format!("must be 1 to {MAX_CUSTOMERS}, or 0 for {USUAL_CUSTOMERS}"));
+    }
+    fields.all_right()?;
+    Ok((period, if request.number == 0 { USUAL_CUSTOMERS } else { request.number }))
 }
 
 /// The status that an order is to get: cancelling, which gives stock back, is a call of its own.

@@ -40,7 +40,7 @@ async fn new_customer(shop: &Shop, email: &str) -> Result<(), Status> {
 }
 
 async fn set_stock(shop: &Shop, product: Uuid, available: u32) -> Result<(), Status> {
-    shop.shelves().set_stock(SetStockRequest { product_id: product.to_string(), available }).await.map(drop)
+    shop.shelves().set_stock(SetStockRequest { product_id: product.to_string(), available, version: None }).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

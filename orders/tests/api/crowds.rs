@@ -44,7 +44,7 @@ async fn two_hundred_orders_in_opposite_order_with_cancellations_and_stock_chang
     let cancel = join_all(regretted.iter().map(|order_id| shop.cancel(order_id)));
     let set = join_all(SET.iter().enumerate().map(|(number, available)| {
         let (mut shelves, product) = (shop.shelves(), if number.is_multiple_of(2) { one } else { other });
-        let request = SetStockRequest { product_id: product.to_string(), available: *available };
+        let request = SetStockRequest { product_id: product.to_string(), available: *available, version: None };
         async move { shelves.set_stock(request).await }
     }));
     let (placed, cancelled, set) = join3(place, cancel, set).await;

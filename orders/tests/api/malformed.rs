@@ -39,7 +39,7 @@ async fn nonsense_for_an_id_is_named_by_every_call() {
         let list = ListCustomersRequest { page_size: u32::MAX, page_token: id() };
         assert_named(shop.customers().list_customers(list).await, &["page_size", "page_token"], &text);
         assert_named(shop.shelves().get_stock(GetStockRequest { product_id: id() }).await, &["product_id"], &text);
-        let set = SetStockRequest { product_id: id(), available: u32::MAX };
+        let set = SetStockRequest { product_id: id(), available: u32::MAX, version: None };
         assert_named(shop.shelves().set_stock(set).await, &["available", "product_id"], &text);
     }
     shop.close().await;

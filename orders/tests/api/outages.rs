@@ -13,7 +13,8 @@ use diesel_async::RunQueryDsl;
 use events::testing::eventually;
 use futures::future::{join, join_all};
 use proto::orders::{
-    CreateCustomerRequest, GetCustomerRequest, GetOrderStatsRequest, GetStockRequest, ListCustomersRequest, OrderStatus, SetStockRequest,
+    CreateCustomerRequest, GetCustomerRequest, GetOrderStatsRequest, GetOrderValuesRequest, GetStockRequest, ListCustomersRequest,
+    OrderStatus, SetStockRequest,
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -54,12 +55,17 @@ async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
         unavailable("a step", shop.step(&order.order_id, OrderStatus::Paid)).await;
         unavailable("cancelling", shop.cancel(&order.order_id)).await;
         unavailable("counting", shop.stats(GetOrderStatsRequest::default())).await;
+        unavailable("a report", shop.reports().get_order_values(GetOrderValuesRequest::default())).await;
         let who = CreateCustomerRequest { username: "Bob".into(), email: format!("bob{placed}@example.com") };
         unavailable("a new customer", shop.customers().create_customer(who)).await;
         unavailable("a customer", shop.customers().get_customer(GetCustomerRequest { customer_id: ada.user_id.clone() })).await;
         unavailable("customers", shop.customers().list_customers(ListCustomersRequest::default())).await;
         unavailable("stock", shop.shelves().get_stock(GetStockRequest { product_id: tea.to_string() })).await;
-        unavailable("setting stock", shop.shelves().set_stock(SetStockRequest { product_id: tea.to_string(), available: 5 })).await;
+        unavailable(
+            "setting stock",
+            shop.shelves().set_stock(SetStockRequest { product_id: tea.to_string(), available: 5, version: None }),
+        )
+        .await;
         let failures = shop.process.readiness.failures().await;
         assert_eq!(failures.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["postgres"]);
         proxy.heal();

@@ -1,20 +1,18 @@
 //! Reports are right, have a time of their own, and leave the connections to the orders.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
-use chassis::Process;
 use chrono::NaiveDate;
-use db::{pool::Pool, roles::Role};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use events::testing::eventually;
-use futures::future::join_all;
-use orders::{
-    StatsConfig,
-    report::{CustomerRevenue, DayRevenue, OrderValues, Reports, Turns},
+use futures::future::{FutureExt, join_all};
+use prost_types::Timestamp;
+use proto::orders::{
+    CustomerRevenue, DayRevenue, GetOrderStatsRequest, GetOrderValuesRequest, GetRevenueByDayRequest, GetStockRequest,
+    GetTopCustomersRequest, ListCustomersRequest, OrderValues,
 };
-use proto::orders::{GetOrderStatsRequest, GetStockRequest, ListCustomersRequest};
 use rust_decimal::Decimal;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -22,10 +20,34 @@ use crate::{
     shop::{Shop, assert_unavailable, fields, products},
 };
 
-fn reports(shop: &Shop) -> Reports {
-    let config = StatsConfig::default();
-    let pool = Pool::new(&shop.database.patient(Role::Orders), "orders", &Process::default()).unwrap();
-    Reports::new(&config, pool, Turns::new(&config))
+/// What the service answers to all three.
+#[derive(Debug, PartialEq)]
+struct Told {
+    days: Vec<DayRevenue>,
+    customers: Vec<CustomerRevenue>,
+    currencies: Vec<OrderValues>,
+}
+
+type Moment = Option<Timestamp>;
+
+async fn days(shop: &Shop, created_from: Moment, created_before: Moment) -> Result<Vec<DayRevenue>, Status> {
+    let answer = shop.reports().get_revenue_by_day(GetRevenueByDayRequest { created_from, created_before }).await;
+    answer.map(|answer| answer.into_inner().days)
+}
+
+async fn best(shop: &Shop, created_from: Moment, created_before: Moment, number: u32) -> Result<Vec<CustomerRevenue>, Status> {
+    let answer = shop.reports().get_top_customers(GetTopCustomersRequest { created_from, created_before, number }).await;
+    answer.map(|answer| answer.into_inner().customers)
+}
+
+async fn amounts(shop: &Shop, created_from: Moment, created_before: Moment) -> Result<Vec<OrderValues>, Status> {
+    let answer = shop.reports().get_order_values(GetOrderValuesRequest { created_from, created_before }).await;
+    answer.map(|answer| answer.into_inner().currencies)
+}
+
+async fn told(shop: &Shop, from: Moment, before: Moment, number: u32) -> Told {
+    let (days, customers) = (days(shop, from, before).await.unwrap(), best(shop, from, before, number).await.unwrap());
+    Told { days, customers, currencies: amounts(shop, from, before).await.unwrap() }
 }
 
 /// Two hundred orders of nine customers in three currencies, over January; some of them around midnight.
@@ -51,24 +73,34 @@ fn sums<K: Ord>(orders: &[&Past], key: impl Fn(&Past) -> K) -> BTreeMap<K, (u64,
     sums
 }
 
+fn money(amount: Decimal) -> String {
+    format!("{amount:.2}")
+}
+
 fn by_day(orders: &[&Past]) -> Vec<DayRevenue> {
     let sums = sums(orders, |order| (order.created_at.date_naive(), order.currency.to_owned()));
-    sums.into_iter().map(|((day, currency), (orders, revenue))| DayRevenue { day, currency, orders, revenue }).collect()
+    let day = |((day, currency), (orders, revenue)): ((NaiveDate, String), (u64, Decimal))| DayRevenue {
+        day: day.format("%Y-%m-%d").to_string(),
+        currency,
+        orders,
+        revenue: money(revenue),
+    };
+    sums.into_iter().map(day).collect()
 }
 
 fn top(orders: &[&Past], number: usize) -> Vec<CustomerRevenue> {
-    let mut all: Vec<CustomerRevenue> = sums(orders, |order| (order.currency.to_owned(), order.user_id))
-        .into_iter()
-        .map(|((currency, customer_id), (orders, revenue))| CustomerRevenue {
-            currency,
-            customer_id,
-            username: "Ada".into(),
-            orders,
-            revenue,
-        })
-        .collect();
-    all.sort_by(|one, other| (&one.currency, other.revenue, one.customer_id).cmp(&(&other.currency, one.revenue, other.customer_id)));
-    all.chunk_by(|one, other| one.currency == other.currency).flat_map(|chunk| chunk[..chunk.len().min(number)].to_vec()).collect()
+    let sums = sums(orders, |order| (order.currency.to_owned(), order.user_id));
+    let mut all: Vec<_> = sums.into_iter().map(|((currency, id), (orders, revenue))| (currency, Reverse(revenue), id, orders)).collect();
+    all.sort();
+    let first = all.chunk_by(|one, other| one.0 == other.0).flat_map(|chunk| chunk.iter().take(number));
+    let row = |(currency, revenue, id, orders): &(String, Reverse<Decimal>, Uuid, u64)| CustomerRevenue {
+        currency: currency.clone(),
+        customer_id: id.to_string(),
+        username: "Ada".into(),
+        orders: *orders,
+        revenue: money(revenue.0),
+    };
+    first.map(row).collect()
 }
 
 fn values(orders: &[&Past]) -> Vec<OrderValues> {
@@ -78,7 +110,7 @@ fn values(orders: &[&Past]) -> Vec<OrderValues> {
     }
     let values = amounts.into_iter().map(|(currency, mut amounts)| {
         amounts.sort();
-        let at = |percent: usize| amounts[(amounts.len() * percent).div_ceil(100) - 1];
+        let at = |percent: usize| money(amounts[(amounts.len() * percent).div_ceil(100) - 1]);
         let orders = amounts.len() as u64;
         OrderValues { currency: currency.into(), orders, p50: at(50), p90: at(90), p95: at(95), p99: at(99) }
     });
@@ -88,7 +120,7 @@ fn values(orders: &[&Past]) -> Vec<OrderValues> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn revenue_by_day_best_customers_and_percentiles_are_those_of_the_orders_themselves() {
     let shop = Shop::open().await;
-    let (all, reports, mut connection) = (history(), reports(&shop), shop.connection().await);
+    let (all, mut connection) = (history(), shop.connection().await);
     for order in &all {
         order.write(&mut connection).await;
     }
@@ -98,31 +130,40 @@ async fn revenue_by_day_best_customers_and_percentiles_are_those_of_the_orders_t
         let fits =
             |order: &&Past| from.is_none_or(|from| order.created_at >= from) && before.is_none_or(|before| order.created_at < before);
         let chosen: Vec<&Past> = all.iter().filter(fits).collect();
-        let span = (message(from, 0), message(before, 0));
-        assert_eq!(reports.revenue_by_day(span.0, span.1).await.unwrap(), by_day(&chosen), "{from:?} {before:?}");
         for number in [1, 3, 100] {
-            assert_eq!(reports.top_customers(span.0, span.1, number).await.unwrap(), top(&chosen, number as usize), "{from:?} {before:?}");
+            let expected = Told { days: by_day(&chosen), customers: top(&chosen, number as usize), currencies: values(&chosen) };
+            assert_eq!(told(&shop, message(from, 0), message(before, 0), number).await, expected, "{from:?} {before:?}");
         }
-        assert_eq!(reports.order_values(span.0, span.1).await.unwrap(), values(&chosen), "{from:?} {before:?}");
     }
-    let days = reports.revenue_by_day(None, None).await.unwrap();
-    assert_eq!(days[0].day, NaiveDate::from_ymd_opt(2026, 1, 1).unwrap());
+    let days = days(&shop, None, None).await.unwrap();
+    assert_eq!(days[0].day, "2026-01-01");
     assert!(days.len() > 50, "{}", days.len());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn ten_customers_are_told_of_where_no_number_is_asked_for() {
+    let shop = Shop::open().await;
+    let mut connection = shop.connection().await;
+    for _ in 0..12 {
+        Past::of(Uuid::now_v7(), january(1, 0, 0)).write(&mut connection).await;
+    }
+    assert_eq!(best(&shop, None, None, 0).await.unwrap().len(), 10);
+    assert_eq!(best(&shop, None, None, 11).await.unwrap().len(), 11);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn without_orders_reports_are_empty_and_what_is_no_question_is_named() {
     let shop = Shop::open().await;
-    let reports = reports(&shop);
-    assert!(reports.revenue_by_day(None, None).await.unwrap().is_empty());
-    assert!(reports.top_customers(None, None, 100).await.unwrap().is_empty());
-    assert!(reports.order_values(None, None).await.unwrap().is_empty());
+    assert_eq!(told(&shop, None, None, 100).await, Told { days: vec![], customers: vec![], currencies: vec![] });
     let (late, early) = (message(january(2, 0, 0), 0), message(january(1, 0, 0), 0));
-    assert_eq!(fields(&reports.revenue_by_day(late, early).await.unwrap_err()), ["created_from"]);
-    assert_eq!(fields(&reports.order_values(late, late).await.unwrap_err()), ["created_from"]);
-    for number in [0, 101, u32::MAX] {
-        assert_eq!(fields(&reports.top_customers(late, early, number).await.unwrap_err()), ["created_from", "number"]);
+    assert_eq!(fields(&days(&shop, late, early).await.unwrap_err()), ["created_from"]);
+    assert_eq!(fields(&amounts(&shop, late, late).await.unwrap_err()), ["created_from"]);
+    let never = Some(Timestamp { seconds: i64::MAX, nanos: -1 });
+    assert_eq!(fields(&days(&shop, never, never).await.unwrap_err()), ["created_before", "created_from"]);
+    for number in [101, u32::MAX] {
+        assert_eq!(fields(&best(&shop, late, early, number).await.unwrap_err()), ["created_from", "number"]);
     }
     shop.close().await;
 }
@@ -138,7 +179,10 @@ async fn shut(shop: &Shop) -> AsyncPgConnection {
 async fn a_report_that_takes_too_long_is_unavailable_and_is_over_in_postgres_too() {
     let shop = Shop::open_with(|config| config.stats.timeout_ms = 300).await;
     let gate = shut(&shop).await;
-    assert_unavailable("a report", &shop.stats(GetOrderStatsRequest::default()).await.unwrap_err());
+    assert_unavailable("counts", &shop.stats(GetOrderStatsRequest::default()).await.unwrap_err());
+    assert_unavailable("days", &days(&shop, None, None).await.unwrap_err());
+    assert_unavailable("customers", &best(&shop, None, None, 1).await.unwrap_err());
+    assert_unavailable("values", &amounts(&shop, None, None).await.unwrap_err());
     eventually("nobody waits any more", async || shop.waiting().await == 0).await;
     drop(gate);
     eventually("a report again", async || shop.stats(GetOrderStatsRequest::default()).await.is_ok()).await;
@@ -169,7 +213,13 @@ async fn of_many_reports_two_are_worked_on_and_the_others_take_no_connection_fro
     })
     .await;
     let gate = shut(&shop).await;
-    let asked = join_all((0..10).map(|_| shop.stats(GetOrderStatsRequest::default())));
+    let ask = |number| {
+        let shop = &shop;
+        let counts = async move { shop.stats(GetOrderStatsRequest::default()).await.map(drop) };
+        let values = async move { amounts(shop, None, None).await.map(drop) };
+        if number % 2 == 0 { counts.left_future() } else { values.right_future() }
+    };
+    let asked = join_all((0..10).map(ask));
     let meanwhile = async {
         eventually("two are under way", async || shop.waiting().await == 2).await;
         let [tea] = products();

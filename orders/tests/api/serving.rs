@@ -10,8 +10,12 @@ use tonic_reflection::pb::v1::{
 
 use crate::shop::Shop;
 
-const SERVICES: [&str; 3] =
-    ["throughline.orders.v1.OrderService", "throughline.orders.v1.CustomerService", "throughline.orders.v1.StockService"];
+const SERVICES: [&str; 4] = [
+    "throughline.orders.v1.OrderService",
+    "throughline.orders.v1.CustomerService",
+    "throughline.orders.v1.StockService",
+    "throughline.orders.v1.ReportService",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn health_follows_postgres() {

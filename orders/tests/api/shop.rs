@@ -20,7 +20,8 @@ use orders::{App, Config};
 use proto::orders::{
     CancelOrderRequest, Customer, GetOrderRequest, GetOrderStatsRequest, GetOrderStatsResponse, Item, ListOrdersRequest,
     ListOrdersResponse, Order, OrderStatus, PlaceOrderRequest, PlaceOrderResponse, UpdateOrderStatusRequest,
-    customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient, stock_service_client::StockServiceClient,
+    customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient, report_service_client::ReportServiceClient,
+    stock_service_client::StockServiceClient,
 };
 use telemetry::{Mode, TelemetryConfig};
 use tokio::{task::JoinHandle, time::timeout};
@@ -125,6 +126,10 @@ impl Shop {
 
     pub(crate) fn shelves(&self) -> StockServiceClient<Channel> {
         StockServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn reports(&self) -> ReportServiceClient<Channel> {
+        ReportServiceClient::new(self.channel.clone())
     }
 
     pub(crate) async fn connection(&self) -> AsyncPgConnection {

@@ -6,7 +6,7 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use proto::{
     auth::{GetUserRequest, ListUsersRequest, LoginRequest, ValidateTokenRequest},
     catalog::{CheckRateLimitRequest, GetLeaderboardRequest, ListPostsRequest, ListProductsRequest, SearchProductsRequest},
-    orders::{GetOrderRequest, GetOrderStatsRequest, GetStockRequest, ListCustomersRequest, ListOrdersRequest},
+    orders::{GetOrderRequest, GetOrderStatsRequest, GetStockRequest, GetTopCustomersRequest, ListCustomersRequest, ListOrdersRequest},
 };
 use tonic::{Code, Response, Status};
 use uuid::Uuid;
@@ -35,6 +35,7 @@ pub(super) async fn without_postgres(world: &World, verdicts: &mut Verdicts) {
     let (mut accounts, mut users, mut lists) = (world.accounts(), world.users(), world.users());
     let (mut products, mut search, mut posts, mut stock) = (world.products(), world.products(), world.posts(), world.stock());
     let (mut orders, mut order_lists, mut stats, mut customers) = (world.orders(), world.orders(), world.orders(), world.customers());
+    let mut reports = world.reports();
     let calls = vec![
         row("Login", accounts.login(LoginRequest { email, password, client_address: String::new() })),
         row("GetUser", users.get_user(world.demo.asks(user))),
@@ -45,6 +46,7 @@ pub(super) async fn without_postgres(world: &World, verdicts: &mut Verdicts) {
         row("GetOrder", orders.get_order(order)),
         row("ListOrders", order_lists.list_orders(ListOrdersRequest::default())),
         row("GetOrderStats", stats.get_order_stats(GetOrderStatsRequest::default())),
+        row("GetTopCustomers", reports.get_top_customers(GetTopCustomersRequest::default())),
         row("ListCustomers", customers.list_customers(ListCustomersRequest::default())),
         row("GetStock", stock.get_stock(GetStockRequest { product_id: id })),
     ];

@@ -3,8 +3,9 @@
 use proto::{
     catalog::Product,
     orders::{
-        CancelOrderRequest, CreateCustomerRequest, Customer, GetCustomerRequest, GetOrderRequest, GetOrderStatsRequest, GetStockRequest,
-        Item, ListCustomersRequest, ListOrdersRequest, Order, OrderStatus, PlaceOrderRequest, SetStockRequest, UpdateOrderStatusRequest,
+        CancelOrderRequest, CreateCustomerRequest, Customer, GetCustomerRequest, GetOrderRequest, GetOrderStatsRequest,
+        GetOrderValuesRequest, GetRevenueByDayRequest, GetStockRequest, GetTopCustomersRequest, Item, ListCustomersRequest,
+        ListOrdersRequest, Order, OrderStatus, PlaceOrderRequest, SetStockRequest, UpdateOrderStatusRequest,
     },
 };
 
@@ -25,13 +26,14 @@ pub(super) async fn place(world: &World, product: &Product, quantity: u32) -> Or
 }
 
 pub(super) async fn succeed(world: &World, product: &Product) {
-    let wish = SetStockRequest { product_id: product.product_id.clone(), available: 100 };
+    let wish = SetStockRequest { product_id: product.product_id.clone(), available: 100, version: None };
     assert_eq!(world.stock().set_stock(wish).await.unwrap().into_inner().available, 100);
     let (kept, dropped) = (placed_once(world, product).await, place(world, product, 3).await);
     steps(world, &kept, &dropped).await;
     let wish = GetStockRequest { product_id: product.product_id.clone() };
     assert_eq!(world.stock().get_stock(wish).await.unwrap().into_inner().available, 98, "what was cancelled is back");
     reading(world, &kept).await;
+    reports(world, &kept).await;
     customers(world).await;
 }
 
@@ -77,6 +79,20 @@ async fn reading(world: &World, kept: &Order) {
     let euros = &stats.by_currency[0];
     assert_eq!((euros.orders, euros.revenue.as_str(), euros.median_amount.as_str()), (1, "15.00", "15.00"), "without what was cancelled");
     assert_eq!(stats.by_status.iter().map(|count| count.orders).sum::<u64>(), 2);
+}
+
+/// Since the order that was kept.
+async fn reports(world: &World, kept: &Order) {
+    let (mut reports, created_from) = (world.reports(), kept.created_at);
+    let wish = GetRevenueByDayRequest { created_from, created_before: None };
+    let days = reports.get_revenue_by_day(wish).await.unwrap().into_inner().days;
+    assert!(days.iter().any(|day| day.currency == "EUR" && day.revenue == "15.00" && day.day.len() == 10), "{days:?}");
+    let wish = GetTopCustomersRequest { created_from, created_before: None, number: 0 };
+    let customers = reports.get_top_customers(wish).await.unwrap().into_inner().customers;
+    assert_eq!((customers[0].customer_id.as_str(), customers[0].revenue.as_str()), (world.admin.user_id.as_str(), "15.00"));
+    let wish = GetOrderValuesRequest { created_from, created_before: None };
+    let values = reports.get_order_values(wish).await.unwrap().into_inner().currencies;
+    assert_eq!((values[0].orders, values[0].p50.as_str(), values[0].p99.as_str()), (1, "15.00", "15.00"));
 }
 
 async fn customers(world: &World) {

@@ -19,7 +19,8 @@ use proto::{
         product_service_client::ProductServiceClient, rate_limit_service_client::RateLimitServiceClient,
     },
     orders::{
-        customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient, stock_service_client::StockServiceClient,
+        customer_service_client::CustomerServiceClient, order_service_client::OrderServiceClient,
+        report_service_client::ReportServiceClient, stock_service_client::StockServiceClient,
     },
 };
 use tokio::time::timeout;
@@ -194,6 +195,10 @@ impl World {
 
     pub(super) fn stock(&self) -> StockServiceClient<Link> {
         StockServiceClient::new(self.orders.clone())
+    }
+
+    pub(super) fn reports(&self) -> ReportServiceClient<Link> {
+        ReportServiceClient::new(self.orders.clone())
     }
 }
 

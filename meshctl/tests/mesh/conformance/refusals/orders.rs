@@ -1,8 +1,9 @@
 //! `throughline.orders.v1`
 
 use proto::orders::{
-    CancelOrderRequest, CreateCustomerRequest, GetCustomerRequest, GetOrderRequest, GetOrderStatsRequest, GetStockRequest, Item,
-    ListCustomersRequest, ListOrdersRequest, OrderStatus, PlaceOrderRequest, SetStockRequest, UpdateOrderStatusRequest,
+    CancelOrderRequest, CreateCustomerRequest, GetCustomerRequest, GetOrderRequest, GetOrderStatsRequest, GetOrderValuesRequest,
+    GetRevenueByDayRequest, GetStockRequest, GetTopCustomersRequest, Item, ListCustomersRequest, ListOrdersRequest, OrderStatus,
+    PlaceOrderRequest, SetStockRequest, UpdateOrderStatusRequest,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -37,7 +38,8 @@ async fn fields(world: &World, verdicts: &mut Verdicts) {
     let now = prost_types::Timestamp { seconds: 1, nanos: 0 };
     let nothing = GetOrderStatsRequest { created_from: Some(now), created_before: Some(now), ..GetOrderStatsRequest::default() };
     verdicts.expect("no time at all", due("created_from"), orders.get_order_stats(nothing).await);
-    let much = SetStockRequest { product_id: order_id, available: 1_000_000_001 };
+    reports(world, verdicts).await;
+    let much = SetStockRequest { product_id: order_id, available: 1_000_000_001, version: None };
     verdicts.expect("more than there can be", due("available"), stock.set_stock(much).await);
     verdicts.expect("no id", due("product_id"), stock.get_stock(GetStockRequest::default()).await);
     let somebody = CreateCustomerRequest { username: "Grace".into(), email: "nowhere".into() };
@@ -47,6 +49,17 @@ async fn fields(world: &World, verdicts: &mut Verdicts) {
     verdicts.expect("a long page", due("page_size"), customers.list_customers(long).await);
 }
 
+async fn reports(world: &World, verdicts: &mut Verdicts) {
+    let due = |field: &'static str| (Code::InvalidArgument, Field(field));
+    let (mut reports, now) = (world.reports(), Some(prost_types::Timestamp { seconds: 1, nanos: 0 }));
+    let days = GetRevenueByDayRequest { created_from: now, created_before: now };
+    verdicts.expect("no time at all", due("created_from"), reports.get_revenue_by_day(days).await);
+    let values = GetOrderValuesRequest { created_from: now, created_before: now };
+    verdicts.expect("no time at all", due("created_from"), reports.get_order_values(values).await);
+    let many = GetTopCustomersRequest { number: 101, ..GetTopCustomersRequest::default() };
+    verdicts.expect("too many customers", due("number"), reports.get_top_customers(many).await);
+}
+
 async fn placing(world: &World, verdicts: &mut Verdicts) {
     let (mut orders, product) = (world.orders(), create(world, "CUP-1").await);
     let wish = |quantity| basket(&world.demo, &product, quantity);
@@ -54,7 +67,7 @@ async fn placing(world: &World, verdicts: &mut Verdicts) {
     verdicts.expect("no pieces", due("items[0].quantity"), orders.place_order(wish(0)).await);
     let unknown = vec![Item { product_id: Uuid::now_v7().to_string(), quantity: 1 }];
     verdicts.expect("no product", due("items[0].product_id"), orders.place_order(PlaceOrderRequest { items: unknown, ..wish(1) }).await);
-    let few = SetStockRequest { product_id: product.product_id.clone(), available: 5 };
+    let few = SetStockRequest { product_id: product.product_id.clone(), available: 5, version: None };
     world.stock().set_stock(few).await.unwrap();
     let scarce = (Code::FailedPrecondition, Reason("INSUFFICIENT_STOCK"));
     verdicts.expect("more than there is", scarce, orders.place_order(wish(6)).await);
@@ -66,13 +79,15 @@ async fn placing(world: &World, verdicts: &mut Verdicts) {
 
 async fn changing(world: &World, verdicts: &mut Verdicts) {
     let (mut orders, product) = (world.orders(), create(world, "CUP-2").await);
-    let stock = SetStockRequest { product_id: product.product_id.clone(), available: 5 };
-    world.stock().set_stock(stock).await.unwrap();
+    let stock = SetStockRequest { product_id: product.product_id.clone(), available: 5, version: None };
+    world.stock().set_stock(stock.clone()).await.unwrap();
     let order_id = place(world, &product, 1).await.order_id;
     let step = |status: OrderStatus, version| UpdateOrderStatusRequest { order_id: order_id.clone(), status: status.into(), version };
     let cancel = |user_id: &str, version| CancelOrderRequest { order_id: order_id.clone(), user_id: user_id.into(), version };
     let (late, forbidden) = ((Code::Aborted, Reason("VERSION_MISMATCH")), (Code::FailedPrecondition, Reason("STATUS_STEP_FORBIDDEN")));
     verdicts.expect("another version", late, orders.update_order_status(step(OrderStatus::Paid, Some(7))).await);
+    let set = SetStockRequest { version: Some(7), ..stock };
+    verdicts.expect("another version", late, world.stock().set_stock(set).await);
     verdicts.expect("another version", late, orders.cancel_order(cancel("", Some(7))).await);
     verdicts.expect("a step too far", forbidden, orders.update_order_status(step(OrderStatus::Delivered, None)).await);
     let foreign = cancel(&world.demo.user_id, None);

@@ -1,0 +1,1 @@
+ALTER TABLE orders.stock DROP COLUMN version;
