@@ -8,13 +8,16 @@ mod retry;
 mod serve;
 mod services;
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error as _,
+    time::{Duration, Instant},
+};
 
 pub(crate) use channel::open;
 pub use channel::{Channel, channel};
 pub use serve::serve;
 pub use services::Services;
-use tonic::{Request, Response, Status, TimeoutExpired};
+use tonic::{Code, Request, Response, Status, TimeoutExpired};
 
 /// The largest message that is read, in bytes.
 pub const MAX_MESSAGE: usize = 4 << 20;
@@ -35,10 +38,12 @@ where
     if limit.is_zero() {
         return Err(out_of_time(limit));
     }
-    let mut request = Request::new(message);
+    let (mut request, begun) = (Request::new(message), Instant::now());
     request.set_timeout(limit);
     match tokio::time::timeout(limit, call(request)).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
+        // some servers, tonic's for one, say so when the time that they were told is up
+        Ok(Err(status)) if status.code() == Code::Cancelled && begun.elapsed() >= limit => Err(out_of_time(limit)),
         Ok(Err(status)) => Err(own(status, limit)),
         Err(_) => Err(out_of_time(limit)),
     }

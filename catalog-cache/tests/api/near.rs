@@ -7,14 +7,17 @@ use chassis::{
     Process, spawn,
     testing::{TestProxy, eventually},
 };
-use tonic::Code;
+use diesel_async::AsyncPgConnection;
+use proto::catalog::Product;
+use tokio::task::JoinHandle;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
     batches::batch,
     counting::count,
     posts::{self, actor, comment, read},
-    world::{World, channel, demo_ids, get, hurried},
+    world::{Replica, World, channel, demo_ids, get, hurried},
     writing::{Client, create, delete, draft, id, update},
 };
 
@@ -131,65 +134,67 @@ async fn who_wrote_reads_what_was_written_and_no_reader_goes_back_in_time() {
     assert_eq!(get(&mut client, id).await.unwrap_err().code(), Code::NotFound);
 }
 
-/// A reader waits at the gate with the old row, while the product is changed here or in another process.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_does_not_keep_what_was_before_a_change() {
-    for elsewhere in [false, true] {
+/// A reader waits at the gate with the old row of a product, while it is changed here or in another process.
+struct SlowReader {
+    world: World,
+    replica: Replica,
+    id: Uuid,
+    gate: AsyncPgConnection,
+    answer: JoinHandle<Result<Product, Status>>,
+}
+
+impl SlowReader {
+    async fn start() -> Self {
         let world = World::start_with(|config| {
             near(config);
             config.database.work_timeout_ms = 60_000;
             config.database.lock_timeout_ms = 60_000;
         })
         .await;
-        let replica = world.replica().await;
-        let (mut client, ids) = (world.client(), demo_ids());
-        kept(&world.process, &mut client, ids[1]).await;
+        let (replica, [id, other]) = (world.replica().await, [demo_ids()[0], demo_ids()[1]]);
+        let mut client = world.client();
+        kept(&world.process, &mut client, other).await;
         world.count_loads().await;
         world.hold_only_the_next_load().await;
         let gate = world.shut_gate().await;
-        let slow = spawn({
-            let (mut client, id) = (world.client(), ids[0]);
-            async move { get(&mut client, id).await }
-        });
+        let answer = spawn(async move { get(&mut client, id).await });
         eventually("the slow reader has seen the old row", async || world.loads().await == 1).await;
-        let mut writer = if elsewhere { Client::new(channel(replica.address)) } else { world.client() };
-        let updated = update(&mut writer, ids[0], draft("NEW"), None).await.unwrap();
-        eventually("the change is known here", async || count(&world.process, "invalidations", "cache=\"product\"") == 1).await;
-        drop(gate);
-        assert_eq!(slow.await.unwrap().unwrap().version, 1);
+        Self { world, replica, id, gate, answer }
+    }
+
+    /// Changes the product; returns when this process has heard it.
+    async fn change(&self, mut writer: Client) -> Product {
+        let updated = update(&mut writer, self.id, draft("NEW"), None).await.unwrap();
+        let process = &self.world.process;
+        eventually("the change is known here", async || count(process, "invalidations", "cache=\"product\"") == 1).await;
+        updated
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_does_not_keep_what_was_before_a_change() {
+    for elsewhere in [false, true] {
+        let slow = SlowReader::start().await;
+        let writer = if elsewhere { Client::new(channel(slow.replica.address)) } else { slow.world.client() };
+        let updated = slow.change(writer).await;
+        drop(slow.gate);
+        assert_eq!(slow.answer.await.unwrap().unwrap().version, 1);
         for _ in 0..3 {
-            assert_eq!(get(&mut client, ids[0]).await.unwrap(), updated);
+            assert_eq!(get(&mut slow.world.client(), slow.id).await.unwrap(), updated);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_after_a_change_elsewhere_does_not_wait_for_a_load_that_began_before() {
-    let world = World::start_with(|config| {
-        near(config);
-        config.database.work_timeout_ms = 60_000;
-        config.database.lock_timeout_ms = 60_000;
-    })
-    .await;
-    let replica = world.replica().await;
-    let (mut client, ids) = (world.client(), demo_ids());
-    kept(&world.process, &mut client, ids[1]).await;
-    world.count_loads().await;
-    world.hold_only_the_next_load().await;
-    let gate = world.shut_gate().await;
-    let slow = spawn({
-        let (mut client, id) = (world.client(), ids[0]);
-        async move { get(&mut client, id).await }
-    });
-    eventually("the slow reader has seen the old row", async || world.loads().await == 1).await;
-    let updated = update(&mut Client::new(channel(replica.address)), ids[0], draft("NEW"), None).await.unwrap();
-    eventually("the change is known here", async || count(&world.process, "invalidations", "cache=\"product\"") == 1).await;
+    let slow = SlowReader::start().await;
+    let updated = slow.change(Client::new(channel(slow.replica.address))).await;
     // Redis has lost it, as it may
-    let () = world.redis("DEL", &[&world.key(ids[0])]).await;
-    assert_eq!(get(&mut client, ids[0]).await.unwrap(), updated);
-    assert!(!slow.is_finished());
-    drop(gate);
-    slow.await.unwrap().unwrap();
+    let () = slow.world.redis("DEL", &[&slow.world.key(slow.id)]).await;
+    assert_eq!(get(&mut slow.world.client(), slow.id).await.unwrap(), updated);
+    assert!(!slow.answer.is_finished());
+    drop(slow.gate);
+    slow.answer.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -124,3 +124,18 @@ async fn who_cannot_be_reached_is_unavailable() {
     let status: Status = within(Duration::from_secs(5), String::new(), |request| ask(nobody, ASK, request)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
 }
+
+/// A server may say CANCELLED of a call that it has ended because the time was up that it was told.
+#[tokio::test]
+async fn cancelled_by_the_server_when_time_is_up_is_deadline_exceeded() {
+    let cancelled = async |limit: Duration, later: Duration| {
+        let answer = within(limit, (), async |_| {
+            // nothing else gets its turn before the answer is there
+            std::thread::sleep(later);
+            Err::<tonic::Response<()>, _>(Status::cancelled("Timeout expired"))
+        });
+        answer.await.unwrap_err().code()
+    };
+    assert_eq!(cancelled(Duration::from_millis(5), Duration::from_millis(5)).await, Code::DeadlineExceeded);
+    assert_eq!(cancelled(Duration::from_mins(1), Duration::ZERO).await, Code::Cancelled);
+}

@@ -119,7 +119,7 @@ async fn relay(url: &str) -> (String, watch::Receiver<u32>) {
     chassis::spawn(async move {
         let (mut client, _) = listener.accept().await.expect("a client");
         let mut server = TcpStream::connect(server).await.expect("the server");
-        let (mut asked, mut answered, mut client_spoke) = ([0; 65_536], [0; 65_536], false);
+        let (mut asked, mut answered, mut client_spoke) = ([0; 8_192], [0; 8_192], false);
         loop {
             tokio::select! {
                 Ok(size @ 1..) = client.read(&mut asked) => {

@@ -87,7 +87,8 @@ const REDIS: Convention = Convention {
         (semconv::SERVER_ADDRESS, Text),
         (semconv::SERVER_PORT, Number),
     ],
-    optional: &[(semconv::DB_OPERATION_BATCH_SIZE, Number)],
+    // both of pipelines only
+    optional: &[(semconv::DB_OPERATION_BATCH_SIZE, Number), (semconv::DB_QUERY_TEXT, Text)],
     name: |of| of[semconv::DB_OPERATION_NAME].clone(),
 };
 

@@ -66,7 +66,7 @@ async fn the_commands_of_the_page_about_grpc_work_and_an_error_looks_as_it_says(
     let token = mesh.token().await;
     let page = include_str!("../../../docs/grpc.md");
     let commands = commands(page);
-    assert_eq!(commands.len(), 19, "{commands:#?}");
+    assert_eq!(commands.len(), 20, "{commands:#?}");
     let mut shown = 0;
     for line in &commands {
         let output = bash(&mesh, &token, line);

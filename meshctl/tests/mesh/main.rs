@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod alone;
+#[cfg(feature = "full")]
+mod bench;
 mod conformance;
 mod conventions;
 mod crash;

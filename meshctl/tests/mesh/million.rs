@@ -20,7 +20,7 @@ const LARGE: [&str; 3] = ["orders", "order_items", "customers"];
 /// Asked from these tables this is a seq scan, whatever the planner thinks: shows that one would be found.
 const BAD: &str = "SELECT count(*) FROM orders.orders WHERE request_hash = '\\x00'";
 
-/// A statement that Postgres has run, as auto_explain logs it.
+/// A statement that Postgres has run, as `auto_explain` logs it.
 struct Run {
     user: String,
     milliseconds: f64,

@@ -96,11 +96,13 @@ async fn redis_patterns(mesh: &Mesh, ada: &Visitor<'_>) {
     let patterns = ["GET", "MGET", "SET", "DEL", "EXPIRE", "INCR", "ZADD", "ZRANGE", "PUBLISH", "EVAL"];
     eventually(|| async {
         let spans = all_spans(mesh).await;
-        let texts = spans.iter().filter(|span| span.protocol() == Some(Protocol::Redis)).flat_map(|span| {
-            [span.text("db.operation.name"), span.text("db.query.text")].into_iter().flatten().collect::<Vec<_>>()
-        });
-        let seen: BTreeSet<String> =
-            texts.flat_map(|text| text.split("; ").filter_map(|part| Some(part.split(' ').next()?.to_owned())).collect::<Vec<_>>()).collect();
+        let texts = spans
+            .iter()
+            .filter(|span| span.protocol() == Some(Protocol::Redis))
+            .flat_map(|span| [span.text("db.operation.name"), span.text("db.query.text")].into_iter().flatten().collect::<Vec<_>>());
+        let seen: BTreeSet<String> = texts
+            .flat_map(|text| text.split("; ").filter_map(|part| Some(part.split(' ').next()?.to_owned())).collect::<Vec<_>>())
+            .collect();
         let missing: Vec<&str> = patterns.into_iter().filter(|pattern| !seen.contains(*pattern)).collect();
         if missing.is_empty() { Ok(()) } else { Err(format!("no span tells of {missing:?}; they tell of {seen:?}")) }
     })
