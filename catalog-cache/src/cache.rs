@@ -35,7 +35,7 @@ use crate::{
     change::{Change, channel},
     config::CacheConfig,
     entry::{self, Entry, GONE, UNKNOWN, with_jitter},
-    tally::Outage,
+    metrics::tally::Outage,
 };
 
 /// What is known about ids: something, or that there is nothing. Ids of which nothing is known are absent.

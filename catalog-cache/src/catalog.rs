@@ -19,8 +19,8 @@ use crate::{
     error::CatalogError,
     fallback::Fallback,
     flight::{Flights, Moment},
+    metrics::tally::{Outage, Tally},
     near::Near,
-    tally::{Outage, Tally},
 };
 use load::Seen;
 

@@ -54,25 +54,8 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use rust_decimal::dec;
-    use uuid::Uuid;
-
     use super::*;
     use crate::product::Product;
-
-    fn product() -> Product {
-        let text = || "x".to_owned();
-        Product {
-            product_id: Uuid::nil(),
-            sku: text(),
-            name: text(),
-            description: text(),
-            category: text(),
-            price: dec!(19.90),
-            currency: "EUR".into(),
-            version: 3,
-        }
-    }
 
     #[test]
     fn jitter_only_shortens_and_leaves_a_second() {
@@ -84,9 +67,9 @@ mod tests {
 
     #[test]
     fn an_entry_reads_back_the_same_and_its_text_begins_with_its_head() {
-        let text = write(&product(), 60);
+        let text = write(&Product::example(), 60);
         let entry: Entry<Product> = read(text.as_bytes()).unwrap().unwrap();
-        assert_eq!((&entry.value, entry.version, entry.is_fresh()), (&product(), 3, true));
+        assert_eq!((&entry.value, entry.version, entry.is_fresh()), (&Product::example(), 3, true));
         assert!(text.starts_with(&entry.head()), "{text}");
         assert!(!Entry { fresh_until: now(), ..entry }.is_fresh());
     }
@@ -96,7 +79,7 @@ mod tests {
         for text in [GONE, UNKNOWN] {
             assert_eq!(read::<Product>(text.as_bytes()).unwrap(), None);
         }
-        let other_release = serde_json::to_string(&product()).unwrap();
+        let other_release = serde_json::to_string(&Product::example()).unwrap();
         for text in ["", "{", "7", r#"{"version":1}"#, &other_release] {
             assert!(read::<Product>(text.as_bytes()).is_err(), "{text}");
         }

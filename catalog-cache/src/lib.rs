@@ -26,7 +26,6 @@ mod post;
 mod product;
 mod service;
 mod store;
-mod tally;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -57,10 +56,10 @@ use debt::Debts;
 use fallback::Fallback;
 use leaderboard::Leaderboard;
 use limiter::Limiter;
+use metrics::tally::Outage;
 use post::Thread;
 use product::Product;
 use service::{Bestsellers, Posts, Products, RateLimits};
-use tally::Outage;
 
 /// Name of the service and of its Postgres connections.
 const NAME: &str = "catalog-cache";

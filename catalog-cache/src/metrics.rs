@@ -1,5 +1,7 @@
 //! How well the cache does, for `/metrics`.
 
+pub(crate) mod tally;
+
 use std::{fmt, sync::Arc};
 
 use chassis::redis::{Breaker, BreakerState};
@@ -10,7 +12,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::tally::{Count, Tally};
+use tally::{Count, Tally};
 
 /// The tallies of products and posts, by name.
 type Tallies = [(&'static str, Arc<Tally>); 2];

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::{cache::Known, catalog::Kept, config::CacheConfig, tally::Tally};
+use crate::{cache::Known, catalog::Kept, config::CacheConfig, metrics::tally::Tally};
 pub(crate) use shelf::Moment;
 use shelf::Shelf;
 
@@ -107,8 +107,6 @@ impl<T: Kept> Drop for Forgetting<T> {
 mod tests {
     use std::time::Duration;
 
-    use rust_decimal::Decimal;
-
     use super::*;
     use crate::product::Product;
 
@@ -120,9 +118,7 @@ mod tests {
     }
 
     fn product(version: i64) -> Product {
-        let text = String::new;
-        let (product_id, price) = (Uuid::nil(), Decimal::ONE);
-        Product { product_id, sku: text(), name: text(), description: text(), category: text(), price, currency: text(), version }
+        Product { version, ..Product::example() }
     }
 
     fn keep(near: &Near<Product>, moment: Option<Moment>, version: i64) {

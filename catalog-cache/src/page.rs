@@ -190,17 +190,7 @@ mod tests {
         [ProductSort::Unspecified, ProductSort::Name, ProductSort::NameDesc, ProductSort::Price, ProductSort::PriceDesc];
 
     fn last() -> Product {
-        let text = || "Café — 1".to_owned();
-        Product {
-            product_id: Uuid::from_u128(7),
-            sku: text(),
-            name: text(),
-            description: text(),
-            category: text(),
-            price: dec!(19.90),
-            currency: "EUR".into(),
-            version: 3,
-        }
+        Product { product_id: Uuid::from_u128(7), name: "Café — 1".into(), ..Product::example() }
     }
 
     #[test]

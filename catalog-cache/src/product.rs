@@ -88,13 +88,21 @@ pub(crate) fn read_ids(texts: &[String]) -> Result<Vec<Uuid>, CatalogError> {
 }
 
 #[cfg(test)]
+impl Product {
+    /// Some product: of the nil id, for 19.90 EUR, in its third version.
+    pub(crate) fn example() -> Self {
+        let (text, price) = (|| "x".to_owned(), Decimal::new(1990, 2));
+        let (product_id, currency) = (Uuid::nil(), "EUR".to_owned());
+        Self { product_id, sku: text(), name: text(), description: text(), category: text(), price, currency, version: 3 }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn product(price: Decimal) -> Product {
-        let text = || "x".to_owned();
-        let (product_id, version) = (Uuid::nil(), 3);
-        Product { product_id, sku: text(), name: text(), description: text(), category: text(), price, currency: "EUR".into(), version }
+        Product { price, ..Product::example() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 use moka::{notification::RemovalCause, sync::Cache};
 use uuid::Uuid;
 
-use crate::{catalog::Kept, config::CacheConfig, tally::Tally};
+use crate::{catalog::Kept, config::CacheConfig, metrics::tally::Tally};
 
 /// Bytes of one entry; a larger one counts as several.
 const ENTRY: usize = 4 << 10;

@@ -147,14 +147,8 @@ async fn a_migration_that_fails_is_rolled_back_named_and_done_later() {
     connection.batch_execute("CREATE SCHEMA orders; CREATE TABLE orders.stock (in_the_way int)").await.expect("an obstacle");
     let error = up(&database).await.expect_err("the table is there already").to_string();
     assert!(error.starts_with("migration orders/0001_orders failed and was rolled back: ") && error.contains("stock"), "{error}");
-    let rest = [
-        "orders/0001_orders",
-        "orders/0002_outbox",
-        "orders/0003_back_office",
-        "orders/0004_reports",
-        "orders/0005_stock_version",
-        "events/0001_effects",
-    ];
+    let rest: Vec<&str> = ALL.iter().copied().skip_while(|name| !name.starts_with("orders/")).collect();
+    assert_eq!(rest.len(), 6);
     assert_eq!(pending(&database).await, rest);
     assert_eq!(count(&mut connection, "pg_class WHERE relname = 'customers'").await, 0);
 

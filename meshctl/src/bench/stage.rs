@@ -19,7 +19,10 @@ use crate::{postgres, services};
 /// What would compete with the request path for the processor, and is no part of it.
 const CONSUMERS: [&str; 3] = ["dispatch", "notification", "analytics"];
 /// What a benchmark asks for and a mesh does not have by default.
-const SETTINGS: [(&str, &str); 1] = [("MESH_ENV__GATEWAY__THROUGHLINE_RATE_LIMIT__REQUESTS_PER_SECOND", "0")];
+const SETTINGS: [(&str, &str); 2] = [
+    ("MESH_ENV__GATEWAY__THROUGHLINE_RATE_LIMIT__REQUESTS_PER_SECOND", "0"),
+    ("MESH_ENV__CATALOG_CACHE__THROUGHLINE_CACHE__NEAR_ENTRIES", "0"),
+];
 /// How long the relay may take to publish what a run has left.
 const DRAIN: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);

@@ -34,15 +34,29 @@ async fn unavailable<T: std::fmt::Debug>(what: &str, call: impl Future<Output = 
     assert_unavailable(what, &status);
 }
 
+/// A shop whose Postgres is behind a proxy, and the same database without one.
+struct Behind {
+    direct: Shop,
+    proxy: TestProxy,
+    shop: Shop,
+}
+
+impl Behind {
+    async fn open() -> Self {
+        let direct = Shop::open().await;
+        let (proxy, url) = TestProxy::for_url(&direct.database.url(Role::Orders)).await;
+        let shop = Shop::open_with(|config| {
+            hurried(config);
+            config.database.url = Secret::new(url);
+        });
+        let shop = shop.await;
+        Self { direct, proxy, shop }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
-    let direct = Shop::open().await;
-    let (proxy, url) = TestProxy::for_url(&direct.database.url(Role::Orders)).await;
-    let shop = Shop::open_with(|config| {
-        hurried(config);
-        config.database.url = Secret::new(url);
-    })
-    .await;
+    let Behind { direct, proxy, shop } = Behind::open().await;
     let ([tea], ada) = (products(), customer());
     let mut placed = 0;
     for outage in [TestProxy::cut, TestProxy::freeze] {
@@ -114,13 +128,7 @@ async fn buy(shop: &Shop, seen: &Seen) -> Vec<Uuid> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn postgres_cut_off_restarted_and_paused_under_load_loses_no_order_and_doubles_none() {
-    let direct = Shop::open().await;
-    let (proxy, url) = TestProxy::for_url(&direct.database.url(Role::Orders)).await;
-    let shop = Shop::open_with(|config| {
-        hurried(config);
-        config.database.url = Secret::new(url);
-    })
-    .await;
+    let Behind { direct, proxy, shop } = Behind::open().await;
     let seen = Seen::default();
     let more = async |count: &Cell<usize>, number: usize| {
         let before = count.get();
