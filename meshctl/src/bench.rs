@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &BenchArgs, mesh: &Mesh, json: bool) -> Result<Exi
     let struck = Stage::strike(mesh).await;
     let Some(report) = measured? else {
         mesh.progress.say("interrupted; nothing was measured");
-        return Ok(ExitCode::from(130));
+        return Ok(ExitCode::FAILURE);
     };
     struck?;
     let printed = if json { output::json(&report) } else { output::line(&report.table()) };
