@@ -151,14 +151,27 @@ impl Pool {
         }
     }
 
-    /// `SELECT 1`, for readiness.
+    /// A connection whose server has answered `SELECT 1` just now: for work that may take longer than
+    /// `database.work_timeout_ms`, so that it is a server at work that is waited for and not a silent one.
+    ///
+    /// # Errors
+    /// [`DatabaseUnavailable`], after the work timeout at the latest.
+    pub async fn get_answering(&self) -> Result<PooledConnection<'_>, DatabaseUnavailable> {
+        use diesel_async::SimpleAsyncConnection;
+        let asked = self.bounded(async {
+            let mut connection = self.get().await?;
+            connection.batch_execute("SELECT 1").await.map_err(|error| DatabaseUnavailable(error.to_string()))?;
+            Ok(connection)
+        });
+        asked.await
+    }
+
+    /// Asks the server for an answer, for readiness.
     ///
     /// # Errors
     /// [`DatabaseUnavailable`]
     pub async fn ping(&self) -> Result<(), DatabaseUnavailable> {
-        use diesel_async::SimpleAsyncConnection;
-        let mut connection = self.get().await?;
-        connection.batch_execute("SELECT 1").await.map_err(|error| DatabaseUnavailable(error.to_string()))
+        self.get_answering().await.map(drop)
     }
 }
 

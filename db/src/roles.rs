@@ -14,9 +14,9 @@ pub enum Role {
     Catalog,
     /// `throughline_orders`: schema `orders`.
     Orders,
-    /// `throughline_notification`: which events have been handled, in schema `events`.
+    /// `throughline_notification`: which events have been handled, and the outbox of mails, in schema `events`.
     Notification,
-    /// `throughline_analytics`: the same, and the rollups.
+    /// `throughline_analytics`: which events have been handled, and the rollups.
     Analytics,
 }
 

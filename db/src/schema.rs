@@ -191,6 +191,24 @@ pub mod events {
     }
 
     diesel::table! {
+        events.mail_outbox (event_id) {
+            event_id -> Uuid,
+            record -> Text,
+            payload -> Bytea,
+            traceparent -> Nullable<Text>,
+            tracestate -> Nullable<Text>,
+            created_at -> Timestamptz,
+            state -> Text,
+            attempts -> Int4,
+            uncertain -> Int4,
+            claim_id -> Nullable<Uuid>,
+            due_at -> Timestamptz,
+            ended_at -> Nullable<Timestamptz>,
+            last_error -> Nullable<Text>,
+        }
+    }
+
+    diesel::table! {
         events.processed_events (consumer, event_id) {
             consumer -> Text,
             event_id -> Uuid,
@@ -205,5 +223,5 @@ pub mod events {
         }
     }
 
-    diesel::allow_tables_to_appear_in_same_query!(daily_orders, daily_users, processed_events, product_sales);
+    diesel::allow_tables_to_appear_in_same_query!(daily_orders, daily_users, mail_outbox, processed_events, product_sales);
 }

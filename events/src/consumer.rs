@@ -1,46 +1,50 @@
 //! The one consumer loop: decode, handle, repeat with backoff, dead letter, commit.
 //!
-//! A batch is handled key by key: records of one key in order, different keys at the same time. An offset is committed
-//! when everything before it has succeeded or lies in the dead letter topic, and never otherwise.
+//! Each partition is worked on by itself, so that one that is slow or waits holds up no other. Its records are handled key by
+//! key: those of one key in order, different keys at the same time. An offset is committed when everything before it has
+//! succeeded or lies in the dead letter topic, and never otherwise.
 
 mod attempt;
-mod batch;
 mod group;
+mod lanes;
+mod ledger;
 mod metrics;
+mod partition;
+mod progress;
 mod record;
+mod settings;
+mod worker;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use ::kafka::error::KafkaError;
-use chassis::{Process, StartError, spawn};
-use futures::{FutureExt, StreamExt};
+use chassis::{Process, StartError};
+use futures::FutureExt;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::{kafka::KafkaConfig, producer::Producer};
 use attempt::Attempts;
-use batch::Batch;
-use group::Group;
+use group::{Group, Open};
 use metrics::{Lag, Tally};
+use progress::Progress;
 pub use record::{HandleError, Handled, Record};
+use worker::{Limits, Worker};
 
-/// How long a batch may go on after a stop.
+/// How long what is being handled may go on after a stop, or when its partition is given away.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Pause after something was unavailable; grows to the second value while it stays so.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long a stop may take in all, a broker that does not answer included.
+const LEAVE: Duration = Duration::from_secs(10);
 
 /// What a service does with a record.
 pub trait Handler: Send + Sync + 'static {
-    /// Has the record's effect, exactly once however often it is called.
+    /// Has the record's effect, exactly once however often it is called. May be dropped before it has ended.
     fn handle(&self, record: &Record) -> impl Future<Output = Result<Handled, HandleError>> + Send;
 }
 
 /// Reads `topics` as the consumer group `group` until the process stops.
 ///
 /// # Errors
-/// Where librdkafka refuses the settings.
+/// Where librdkafka refuses the settings, or another process has come as the same static member.
 pub async fn run<H: Handler>(
     config: &KafkaConfig,
     group: &'static str,
@@ -49,95 +53,36 @@ pub async fn run<H: Handler>(
     process: &Process,
 ) -> Result<(), StartError> {
     let topics: Vec<String> = topics.iter().map(|topic| config.named(topic)).collect();
-    let consumer = Group::join(config, group, &topics, Lag::register(process, group))?;
-    let assigned = consumer.assigned();
-    process.readiness.require("kafka", move || {
-        let assigned = assigned.load(Ordering::Acquire);
-        async move { if assigned { Ok(()) } else { Err("no partition is assigned".into()) } }
-    });
-    process.readiness.complete();
     let producer = Producer::new(config, &format!("{group}-dlq"))?;
-    let tally = Tally::register(process, group, &topics);
-    let attempts = Arc::new(Attempts::new(config, group, tally, handler, producer.clone(), process.shutdown.clone()));
-    let mut pause = PAUSE.0;
-    while let Some(batch) = next_batch(&consumer, config, process).await {
-        let batch = Arc::new(batch);
-        let mut work = spawn(handle_batch(Arc::clone(&batch), Arc::clone(&attempts), config.concurrency));
-        tokio::select! {
-            _ = &mut work => {}
-            () = overdue(process) => work.abort(),
+    let (lag, tally) = (Lag::register(process, group), Tally::register(process, group, &topics));
+    let attempts = Arc::new(Attempts::new(config, group, tally, handler, producer.clone()));
+    // whoever drops this future lets go of everything, and commits nothing
+    let abandoned = CancellationToken::new();
+    let _abandon = abandoned.clone().drop_guard();
+    let member = Group::join(config, group, &topics, lag.clone(), open(config, attempts), &abandoned)?;
+    let limit = Duration::from_millis(config.stuck_after_ms);
+    let progress = Progress { assigned: member.assigned(), lag, limit };
+    process.readiness.require("kafka", move || std::future::ready(progress.check()));
+    process.readiness.complete();
+    let ended = member.start(process.shutdown.clone())?;
+    let result = tokio::select! {
+        ended = ended => ended?,
+        () = overdue(process) => {
+            tracing::warn!("kafka does not answer: leaving without a word, the group learns of it by the session timeout");
+            Ok(())
         }
-        consumer.commit(batch.finished()).await;
-        let Some(rest) = batch.unfinished() else {
-            pause = PAUSE.0;
-            continue;
-        };
-        // going back comes before anything else is read
-        while !process.shutdown.is_cancelled() {
-            let back = consumer.rewind(&rest).await;
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = process.shutdown.cancelled() => {}
-            }
-            pause = (pause * 2).min(PAUSE.1);
-            if back {
-                break;
-            }
-        }
-    }
-    consumer.leave().await;
+    };
     producer.flush(DRAIN).await;
-    Ok(())
+    Ok(result?)
 }
 
 async fn overdue(process: &Process) {
     process.shutdown.cancelled().await;
-    sleep(DRAIN).await;
+    sleep(LEAVE).await;
 }
 
-/// Waits for a record and takes those that have come with it; none when the process stops.
-async fn next_batch(consumer: &Group, config: &KafkaConfig, process: &Process) -> Option<Batch> {
-    let mut stream = consumer.stream();
-    let mut records = Vec::new();
-    while records.is_empty() {
-        let first = tokio::select! {
-            biased;
-            () = process.shutdown.cancelled() => return None,
-            first = stream.next() => first?,
-        };
-        records.extend(accept(first));
-    }
-    while records.len() < config.batch_size
-        && let Some(Some(next)) = stream.next().now_or_never()
-    {
-        records.extend(accept(next));
-    }
-    Some(Batch::new(records))
-}
-
-fn accept(message: Result<::kafka::message::BorrowedMessage<'_>, KafkaError>) -> Option<Record> {
-    match message {
-        Ok(message) => Some(Record::from(message.detach())),
-        Err(error) => {
-            // librdkafka goes on by itself; readiness tells of a broker that stays away
-            tracing::debug!(%error, "reading from kafka");
-            None
-        }
-    }
-}
-
-async fn handle_batch<H: Handler>(batch: Arc<Batch>, attempts: Arc<Attempts<H>>, concurrency: usize) {
-    futures::stream::iter(batch.lanes())
-        .for_each_concurrent(concurrency, |lane| {
-            let (batch, attempts) = (&batch, &attempts);
-            async move {
-                for index in lane {
-                    if !attempts.process(batch.record(index)).await {
-                        break;
-                    }
-                    batch.finish(index);
-                }
-            }
-        })
-        .await;
+/// Begins the work on each partition that comes.
+fn open<H: Handler>(config: &KafkaConfig, attempts: Arc<Attempts<H>>) -> Open {
+    let limits = Limits { window: config.batch_size, concurrency: config.concurrency };
+    Box::new(move |partition, queue| Worker::new(partition, queue, Arc::clone(&attempts), limits).run().boxed())
 }

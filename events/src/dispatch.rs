@@ -74,7 +74,7 @@ impl Handler for Dispatch {
                 let event = record.decode::<OrderCancelled>()?;
                 self.send(&event, cancelled_notice(&event.data), Some(cancelled_fact(&event.data))).await?;
             }
-            other => return Err(HandleError::Permanent(format!("event_type {other} is unknown here"))),
+            other => return Err(HandleError::permanent(format!("event_type {other} is unknown here"))),
         }
         Ok(Handled::Now)
     }

@@ -16,12 +16,19 @@ pub struct KafkaConfig {
     pub delivery_timeout_ms: u64,
     /// Milliseconds that the producer gathers records for one request.
     pub linger_ms: u64,
+    /// Records that may wait in the producer; whoever sends one more waits for room, at most `delivery_timeout_ms`.
+    pub queue_records: u32,
     /// Milliseconds without a heartbeat after which a consumer's partitions go to others.
     pub session_timeout_ms: u64,
-    /// Records that a consumer takes on at once.
+    /// Name of this process as a static member of its consumer group, different in each process: one that comes back under it
+    /// within `session_timeout_ms` finds its partitions, without a rebalance. Empty: a member like any other.
+    pub group_instance_id: String,
+    /// Records of one partition that a consumer has in hand at most.
     pub batch_size: usize,
-    /// Keys whose records a consumer handles at the same time.
+    /// Keys of one partition whose records a consumer handles at the same time.
     pub concurrency: usize,
+    /// Milliseconds during which nothing was finished though there was work, after which a consumer is not ready.
+    pub stuck_after_ms: u64,
     /// Milliseconds between looks at how far a consumer lags behind, for the metrics.
     pub statistics_interval_ms: u64,
     /// Milliseconds before each repeat of a record that failed; their number is that of the repeats.
@@ -35,9 +42,12 @@ impl Default for KafkaConfig {
             topic_suffix: String::new(),
             delivery_timeout_ms: 30_000,
             linger_ms: 10,
+            queue_records: 10_000,
             session_timeout_ms: 30_000,
+            group_instance_id: String::new(),
             batch_size: 500,
             concurrency: 16,
+            stuck_after_ms: 30_000,
             statistics_interval_ms: 5_000,
             retry_delays_ms: vec![100, 400, 900],
         }
@@ -55,6 +65,9 @@ impl KafkaConfig {
         if !self.topic_suffix.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-".contains(sign)) {
             problems.add("kafka.topic_suffix", &self.topic_suffix, "letters, digits, `.`, `_` and `-`");
         }
+        if !(1..=10_000_000).contains(&self.queue_records) {
+            problems.add("kafka.queue_records", &self.queue_records, "1 to 10000000");
+        }
         if !(1..=10_000).contains(&self.batch_size) {
             problems.add("kafka.batch_size", &self.batch_size, "1 to 10000");
         }
@@ -66,6 +79,13 @@ impl KafkaConfig {
         }
         if !(6_000..=300_000).contains(&self.session_timeout_ms) {
             problems.add("kafka.session_timeout_ms", &self.session_timeout_ms, "6000 to 300000");
+        }
+        let is_name = |sign: char| sign.is_ascii_alphanumeric() || "._-".contains(sign);
+        if self.group_instance_id.len() > 200 || !self.group_instance_id.chars().all(is_name) {
+            problems.add("kafka.group_instance_id", &self.group_instance_id, "up to 200 letters, digits, `.`, `_` and `-`");
+        }
+        if self.stuck_after_ms < self.statistics_interval_ms {
+            problems.add("kafka.stuck_after_ms", &self.stuck_after_ms, "at least kafka.statistics_interval_ms");
         }
         if self.delivery_timeout_ms <= self.linger_ms {
             problems.add("kafka.delivery_timeout_ms", &self.delivery_timeout_ms, "more than kafka.linger_ms");
@@ -88,5 +108,33 @@ impl KafkaConfig {
             .set("reconnect.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "1000");
         client
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(config: &KafkaConfig) -> String {
+        let mut problems = Problems::default();
+        config.check(&mut problems);
+        format!("{problems:?}")
+    }
+
+    #[test]
+    fn the_name_of_a_static_member_is_one_that_a_broker_takes() {
+        let named = |name: &str| said(&KafkaConfig { group_instance_id: name.into(), ..KafkaConfig::default() });
+        for good in ["", "analytics-0", "pod_1.zone"] {
+            assert_eq!(named(good), said(&KafkaConfig::default()), "{good:?}");
+        }
+        for bad in ["a b", "a/b", "ä", &"x".repeat(201)] {
+            assert!(named(bad).contains("kafka.group_instance_id"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_called_stuck_before_there_was_a_look() {
+        let config = KafkaConfig { stuck_after_ms: 4_999, ..KafkaConfig::default() };
+        assert!(said(&config).contains("kafka.stuck_after_ms"));
     }
 }

@@ -1,8 +1,10 @@
 //! The relay: publishes what stands in an outbox, in order per aggregate.
 //!
-//! A relay holds a lease (a session-level advisory lock) on some of the key shards; no two relays ever publish the same
-//! key at the same time. A request only wakes it; what a crash leaves behind is found by the next sweep. A row goes when
-//! Kafka has acknowledged its record, so that a crash in between repeats the record, with the same event id.
+//! A relay holds a lease (a session-level advisory lock) on some of the key shards; no two relays publish the same key at
+//! the same time. What a relay had on its way when it lost its connection, at most one record of a key, may come late: its
+//! successor sends that record too, so that it is a repeat, and nothing is missing before it. A request only wakes it; what
+//! a crash leaves behind is found by the next sweep. A row goes when Kafka has acknowledged its record, so that a crash in
+//! between repeats the record, with the same event id.
 
 mod metrics;
 mod rows;
@@ -14,15 +16,16 @@ use chassis::{Process, StartError, config::Problems};
 use db::pool::Pool;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
-use telemetry::context::TraceContext;
 use tokio::{sync::Notify, time::sleep};
 
 use crate::{
+    consumer::HandleError,
+    dlq::{self, Burial},
     kafka::KafkaConfig,
     outbox::SHARDS,
-    producer::{Producer, SendError, event_headers},
+    producer::{Outgoing, Producer, SendError, Sending, event_headers},
 };
-use metrics::{Depth, Records};
+use metrics::{Depth, Fate, Records};
 use rows::Row;
 
 /// The `relay` table of a service's configuration.
@@ -56,6 +59,9 @@ impl RelayConfig {
         }
     }
 }
+
+/// How long a stop waits for what is on its way: a process has ten seconds to end.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Wakes the relay. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -157,38 +163,95 @@ impl Relay {
         let batch = rows::oldest(connection, self.schema, leases, self.config.batch_size).await?;
         let full = i64::try_from(batch.len()).is_ok_and(|length| length == self.config.batch_size);
         for wave in waves(batch) {
-            let (sent, result) = self.publish(wave).await;
+            let (sent, result) = tokio::select! {
+                done = self.publish(wave) => done,
+                // what is on its way now stays, and goes out again
+                () = self.overdue() => return Ok(false),
+            };
             rows::delete(connection, self.schema, &sent).await?;
             result?;
         }
         Ok(full && !self.process.shutdown.is_cancelled())
     }
 
-    /// Sends rows of different keys at the same time; returns those which Kafka acknowledged, and the first failure.
+    async fn overdue(&self) {
+        self.process.shutdown.cancelled().await;
+        sleep(DRAIN).await;
+    }
+
+    /// Sends rows of different keys at the same time; returns those which Kafka acknowledged, and the first failure. A row that
+    /// Kafka will never take is done with as well when its dead letter is acknowledged.
     async fn publish(&self, wave: Vec<Row>) -> (Vec<i64>, Result<(), SendError>) {
-        let sends = wave.into_iter().map(|row| {
-            let parent = TraceContext { traceparent: row.traceparent, tracestate: row.tracestate };
-            let headers = event_headers(&row.event_id.to_string());
-            let sending = self.producer.enqueue(&row.topic, &row.key, &row.payload, headers, &parent);
-            async move { sending?.acknowledged().await.map(|()| row.id) }
-        });
-        // collected first, so that all are handed over, in order, before anything is awaited
-        let sends: Vec<_> = sends.collect();
+        let mut sends = Vec::with_capacity(wave.len());
+        // all are handed over, in order, before any is waited for
+        for row in wave {
+            let sending = self.hand_over(&row).await;
+            sends.push(async move {
+                let outcome = match sending {
+                    Ok(sending) => sending.acknowledged().await.map(drop),
+                    Err(error) => Err(error),
+                };
+                (row, outcome)
+            });
+        }
         let mut sent = Vec::with_capacity(sends.len());
         let mut result = Ok(());
-        for outcome in join_all(sends).await {
+        for (row, outcome) in join_all(sends).await {
+            let outcome = match outcome {
+                Err(error) if error.is_permanent() => self.alone(&row).await,
+                outcome => outcome.map(|()| Fate::Published),
+            };
             match outcome {
-                Ok(id) => {
-                    self.records.published();
-                    sent.push(id);
+                Ok(fate) => {
+                    self.records.count(fate);
+                    sent.push(row.id);
                 }
                 Err(error) => {
-                    self.records.failed();
+                    self.records.count(Fate::Failed);
                     result = result.and(Err(error));
                 }
             }
         }
         (sent, result)
+    }
+
+    async fn hand_over(&self, row: &Row) -> Result<Sending, SendError> {
+        let topic = self.producer.named(&row.topic);
+        let headers = event_headers(&row.event_id.to_string());
+        let record = Outgoing { topic: &topic, key: Some(row.key.as_bytes()), value: Some(row.payload.as_bytes()), headers };
+        self.producer.enqueue(record, &row.trace()).await
+    }
+
+    /// Sends a row that was refused once more, with nothing beside it: a broker refuses a batch as a whole. Where it is the row
+    /// that it will never take, it goes to the dead letters.
+    async fn alone(&self, row: &Row) -> Result<Fate, SendError> {
+        let refused = match self.hand_over(row).await {
+            Ok(sending) => sending.acknowledged().await.map(drop),
+            Err(error) => Err(error),
+        };
+        match refused {
+            Err(error) if error.is_permanent() => self.bury(row, error).await.map(|()| Fate::DeadLettered),
+            refused => refused.map(|()| Fate::Published),
+        }
+    }
+
+    async fn bury(&self, row: &Row, error: SendError) -> Result<(), SendError> {
+        let (topic, headers) = (self.producer.named(&row.topic), event_headers(&row.event_id.to_string()));
+        let (consumer, error) = (format!("{}-relay", self.schema), HandleError::from(error));
+        let burial = Burial {
+            topic: &topic,
+            position: None,
+            timestamp_ms: None,
+            key: Some(row.key.as_bytes()),
+            value: Some(row.payload.as_bytes()),
+            headers: &headers,
+            consumer: &consumer,
+            error: &error,
+            attempts: 2,
+        };
+        dlq::bury(&self.producer, &row.trace(), &burial).await?;
+        tracing::error!(%error, topic, event_id = %row.event_id, "kafka will never take this row: it is a dead letter");
+        Ok(())
     }
 }
 

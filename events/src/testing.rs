@@ -74,6 +74,17 @@ impl TestTopics {
         self.producer.send(record, PATIENCE).await.unwrap_or_else(|(error, _)| panic!("{topic} did not take a record: {error}"));
     }
 
+    /// [`send`](Self::send) for a record without key or value, or with ones that are no text.
+    ///
+    /// # Panics
+    /// Where the broker does not take it.
+    pub async fn send_bytes(&self, topic: &str, key: Option<&[u8]>, value: Option<&[u8]>, headers: OwnedHeaders) {
+        let topic = self.config.named(topic);
+        let record: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord { topic: &topic, partition: None, payload: value, key, timestamp: None, headers: Some(headers) };
+        self.producer.send(record, PATIENCE).await.unwrap_or_else(|(error, _)| panic!("{topic} did not take a record: {error}"));
+    }
+
     /// Reads a topic from its beginning on, as a member of no group.
     ///
     /// # Panics

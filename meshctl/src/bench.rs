@@ -1,8 +1,11 @@
 //! `bench`: how far our paths are from the limits that the servers' own tools show, side by side on this machine.
 
+mod books;
 mod case;
 mod load;
+mod records;
 mod report;
+mod requests;
 mod rival;
 mod stage;
 
@@ -33,6 +36,9 @@ pub(crate) struct BenchArgs {
     /// How long one run takes: 500ms, 8s, 1m; pgbench knows whole seconds
     #[arg(long, value_name = "TIME", default_value = "6s", value_parser = verify::args::duration)]
     duration: Duration,
+    /// Records that wait for dispatch, and a fifth as many for analytics
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    records: u64,
     /// Runs of each, in turn with its rival
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,

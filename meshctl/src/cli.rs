@@ -13,10 +13,12 @@ use crate::backend::BackendArgs;
 use crate::bench::BenchArgs;
 use crate::call::CallArgs;
 use crate::certs::CertsArgs;
+use crate::dlq::DlqArgs;
 use crate::mesh::names;
 use crate::seed::SeedArgs;
 use crate::services::SERVICES;
 use crate::settings::Telemetry;
+use crate::topics::TopicsArgs;
 use crate::trace::TraceArgs;
 use crate::verify::VerifyArgs;
 use crate::{failure, obi, output};
@@ -78,8 +80,12 @@ enum Command {
     Verify(Box<VerifyArgs>),
     /// Measure how far the mesh is from the limits that the servers' own tools show
     Bench(BenchArgs),
+    /// List, show, replay or purge the records that nobody could handle
+    Dlq(Box<DlqArgs>),
     /// Fill the database of a mesh that is up with orders and posts of the past year, in any number
     Seed(SeedArgs),
+    /// Show the Kafka topics, and what of them is not as declared
+    Topics(TopicsArgs),
     /// Call a gRPC method of a service through its reflection
     Call(CallArgs),
     /// Make certificates for TLS between the services and on the gateway's port

@@ -11,11 +11,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use tokio::process::Command;
 
 use crate::launch::{Launch, in_path};
 use crate::mesh::Mesh;
 use crate::progress::Step;
 use crate::tool::Tool;
+use crate::topics;
 
 /// Warnings and errors of the broker, and what it says about starting and stopping.
 const LOGGING: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -116,16 +118,29 @@ fn properties(mesh: &Mesh, dir: &Path) -> String {
     )
 }
 
-/// Java with the broker's jars, running `arguments`.
 /// Java's launcher: that of `JAVA_HOME`, else the one in PATH.
 pub(crate) fn java_program() -> Option<PathBuf> {
     let told = std::env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/java"));
     told.filter(|java| java.is_file()).or_else(|| in_path("java"))
 }
 
-fn java(mesh: &Mesh, arguments: &[&str]) -> Result<Launch> {
+fn installed_java() -> Result<PathBuf> {
     let program = java_program().context("no java in PATH: install the package openjdk-17-jre-headless (or a newer one)")?;
-    let program = program.canonicalize()?;
+    Ok(program.canonicalize()?)
+}
+
+/// One of Kafka's own tools, as its scripts (`kafka-run-class.sh`) start it.
+pub(crate) fn tool(mesh: &Mesh, class: &str) -> Result<Command> {
+    let mut command = Command::new(installed_java()?);
+    command.args(["-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"]);
+    command.args(["-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true", class]);
+    command.env("CLASSPATH", jars::class_path(&cache(mesh))?);
+    Ok(command)
+}
+
+/// Java with the broker's jars, running `arguments`.
+fn java(mesh: &Mesh, arguments: &[&str]) -> Result<Launch> {
+    let program = installed_java()?;
     let dir = dir(mesh);
     let archive = archive(mesh, &program);
     let mut args: Vec<String> = ["-Xshare:auto", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xlog:disable"]
@@ -169,9 +184,11 @@ pub(crate) fn launch(mesh: &Mesh) -> Result<Launch> {
     Ok(launch)
 }
 
-/// Declares the topics of the mesh; returns when the broker has acknowledged a first message.
+/// Makes the topics that are missing and says which differ; returns when the broker has acknowledged a first message.
 pub(crate) async fn topics(mesh: &Mesh, deadline: Duration) -> Result<()> {
-    events::topics::ensure(&brokers(mesh), deadline).await.context("declaring the Kafka topics")
+    events::topics::ensure(&brokers(mesh), deadline).await.context("declaring the Kafka topics")?;
+    topics::warn(mesh).await;
+    Ok(())
 }
 
 /// Whether `command` is a broker that writes an archive of its classes when it stops, which takes some seconds more.

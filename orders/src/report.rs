@@ -74,7 +74,7 @@ impl Reports {
         let late = || OrderError::Unavailable(format!("no report within {} ms", limit.as_millis()));
         let work = async {
             let _turn = self.turns.0.acquire().await.map_err(|_| late())?;
-            let connection = self.pool.get().await?;
+            let connection = self.pool.get_answering().await?;
             report(connection, end.saturating_duration_since(Instant::now())).await
         };
         timeout(limit, work).await.unwrap_or_else(|_| Err(late()))

@@ -11,7 +11,7 @@ use crate::{lines, open};
 const GRANTED: &[&str] = &[
     "throughline_analytics events.daily_orders SELECT INSERT UPDATE",
     "throughline_analytics events.daily_users SELECT INSERT UPDATE",
-    "throughline_analytics events.processed_events SELECT INSERT",
+    "throughline_analytics events.processed_events SELECT INSERT DELETE",
     "throughline_analytics events.product_sales SELECT INSERT UPDATE",
     "throughline_auth auth.avatars SELECT INSERT UPDATE",
     "throughline_auth auth.outbox SELECT INSERT DELETE",
@@ -20,7 +20,8 @@ const GRANTED: &[&str] = &[
     "throughline_catalog catalog.comments SELECT INSERT",
     "throughline_catalog catalog.posts SELECT INSERT UPDATE DELETE",
     "throughline_catalog catalog.products SELECT INSERT UPDATE DELETE",
-    "throughline_notification events.processed_events SELECT INSERT",
+    "throughline_notification events.mail_outbox SELECT INSERT UPDATE DELETE",
+    "throughline_notification events.processed_events SELECT INSERT DELETE",
     "throughline_orders orders.customers SELECT INSERT UPDATE",
     "throughline_orders orders.order_items SELECT INSERT",
     "throughline_orders orders.orders SELECT INSERT UPDATE",
@@ -132,6 +133,8 @@ async fn a_role_does_its_own_work_and_not_its_neighbours() {
         (Role::Orders, "INSERT INTO orders.outbox (event_id, topic, key, shard, payload) VALUES (gen_random_uuid(), 't', 'k', 0, '{}')"),
         (Role::Orders, "DELETE FROM orders.outbox WHERE id IN (SELECT id FROM orders.outbox WHERE shard = 0 ORDER BY id LIMIT 500)"),
         (Role::Notification, "INSERT INTO events.processed_events VALUES ('notification', gen_random_uuid()) ON CONFLICT DO NOTHING"),
+        (Role::Notification, "UPDATE events.processed_events SET processed_at = now()"),
+        (Role::Notification, "DELETE FROM events.processed_events"),
         (
             Role::Analytics,
             "INSERT INTO events.daily_orders (day, currency, orders) VALUES ('2026-11-21', 'EUR', 1)
@@ -157,7 +160,9 @@ async fn a_role_does_its_own_work_and_not_its_neighbours() {
         (Role::Orders, "DELETE FROM orders.orders"),
         (Role::Orders, "SELECT * FROM orders.__diesel_schema_migrations"),
         (Role::Notification, "SELECT * FROM events.daily_orders"),
-        (Role::Notification, "DELETE FROM events.processed_events"),
+        (Role::Notification, "UPDATE events.processed_events SET event_id = gen_random_uuid()"),
+        (Role::Analytics, "UPDATE events.processed_events SET processed_at = now()"),
+        (Role::Analytics, "SELECT * FROM events.mail_outbox"),
         (Role::Analytics, "SELECT * FROM auth.users"),
         (Role::Analytics, "TRUNCATE events.product_sales"),
     ];

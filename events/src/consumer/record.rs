@@ -1,5 +1,7 @@
 //! A record as a handler sees it, and how handling can fail.
 
+use std::{borrow::Cow, fmt};
+
 use ::kafka::{
     Message,
     message::{OwnedHeaders, OwnedMessage},
@@ -21,10 +23,12 @@ pub struct Record {
     pub offset: i64,
     /// Milliseconds since 1970, set by the producer.
     pub timestamp_ms: Option<i64>,
-    /// Key, where it is text.
-    pub key: Option<String>,
+    /// Key; any bytes. None where the record has none.
+    pub key: Option<Vec<u8>>,
     /// Value; empty where there is none.
     pub payload: Vec<u8>,
+    /// The value is absent, which is not the same as empty.
+    pub tombstone: bool,
     /// Headers.
     pub headers: OwnedHeaders,
 }
@@ -36,14 +40,25 @@ impl From<OwnedMessage> for Record {
             partition: message.partition(),
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis(),
-            key: message.key().and_then(|key| std::str::from_utf8(key).ok()).map(str::to_owned),
+            key: message.key().map(<[u8]>::to_vec),
             payload: message.payload().unwrap_or_default().to_vec(),
+            tombstone: message.payload().is_none(),
             headers: message.headers().cloned().unwrap_or_default(),
         }
     }
 }
 
 impl Record {
+    /// The key, where there is one and it is UTF-8.
+    pub fn key_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.key.as_deref()?).ok()
+    }
+
+    /// The value, where there is one.
+    pub fn value(&self) -> Option<&[u8]> {
+        (!self.tombstone).then_some(self.payload.as_slice())
+    }
+
     /// The `event_type` of the envelope.
     ///
     /// # Errors
@@ -60,13 +75,13 @@ impl Record {
         let event: Envelope<T> = self.parse()?;
         if event.event_type != T::TYPE || event.schema_version > T::SCHEMA_VERSION {
             let (kind, version) = (&event.event_type, event.schema_version);
-            return Err(HandleError::Permanent(format!("{kind} version {version} is not {} up to {}", T::TYPE, T::SCHEMA_VERSION)));
+            return Err(HandleError::permanent(format!("{kind} version {version} is not {} up to {}", T::TYPE, T::SCHEMA_VERSION)));
         }
         Ok(event)
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<Envelope<T>, HandleError> {
-        serde_json::from_slice(&self.payload).map_err(|error| HandleError::Permanent(format!("not an event: {error}")))
+        serde_json::from_slice(&self.payload).map_err(|error| HandleError::permanent(format!("not an event: {error}")).of_class("serde_json::Error"))
     }
 }
 
@@ -77,6 +92,8 @@ pub enum Handled {
     Now,
     /// It had its effect before: a duplicate, of which nothing came.
     Before,
+    /// It is of a type that came after this program, on a topic of many types.
+    Ignored,
 }
 
 /// Why a record was not handled, which decides what comes next.
@@ -84,41 +101,98 @@ pub enum Handled {
 pub enum HandleError {
     /// It never will be: to the dead letters.
     #[error("{0}")]
-    Permanent(String),
+    Permanent(Cause),
     /// Another try may succeed: a few more, then to the dead letters.
     #[error("{0}")]
-    Transient(String),
+    Transient(Cause),
     /// Something that the handler needs is away: everybody waits for it, and no record is to blame.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(Cause),
+}
+
+/// What a handler says of a failure.
+#[derive(Debug)]
+pub struct Cause {
+    text: String,
+    class: Cow<'static, str>,
+    uncertain: bool,
+}
+
+impl<T: Into<String>> From<T> for Cause {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), class: Cow::Borrowed("HandleError"), uncertain: false }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl HandleError {
-    /// `permanent`, `transient` or `unavailable`.
+    /// It never will be handled.
+    pub fn permanent(text: impl Into<String>) -> Self {
+        Self::Permanent(text.into().into())
+    }
+
+    /// Another try may succeed.
+    pub fn transient(text: impl Into<String>) -> Self {
+        Self::Transient(text.into().into())
+    }
+
+    /// Something that the handler needs is away.
+    pub fn unavailable(text: impl Into<String>) -> Self {
+        Self::Unavailable(text.into().into())
+    }
+
+    /// Nobody can tell whether it has had its effect, and a repeat could have it twice: for a person to decide.
+    pub fn uncertain(text: impl Into<String>) -> Self {
+        Self::Permanent(Cause { uncertain: true, ..text.into().into() })
+    }
+
+    /// The same failure with the Rust type of what failed. Where nothing is said, it is the handler itself that refuses.
+    #[must_use]
+    pub fn of_class(mut self, class: impl Into<Cow<'static, str>>) -> Self {
+        let (Self::Permanent(cause) | Self::Transient(cause) | Self::Unavailable(cause)) = &mut self;
+        cause.class = class.into();
+        self
+    }
+
+    /// `permanent`, `uncertain`, `transient` or `unavailable`.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Permanent(Cause { uncertain: true, .. }) => "uncertain",
             Self::Permanent(_) => "permanent",
             Self::Transient(_) => "transient",
             Self::Unavailable(_) => "unavailable",
         }
     }
+
+    /// The Rust type of what failed, such as `serde_json::Error`; `HandleError` where the handler itself refuses.
+    pub fn class(&self) -> &str {
+        let (Self::Permanent(cause) | Self::Transient(cause) | Self::Unavailable(cause)) = self;
+        &cause.class
+    }
 }
 
 impl From<diesel::result::Error> for HandleError {
     fn from(error: diesel::result::Error) -> Self {
-        if db::pool::is_unavailable(&error) { Self::Unavailable(error.to_string()) } else { Self::Transient(error.to_string()) }
+        let text = error.to_string();
+        let kind = if db::pool::is_unavailable(&error) { Self::unavailable } else { Self::transient };
+        kind(text).of_class("diesel::result::Error")
     }
 }
 
 impl From<db::pool::DatabaseUnavailable> for HandleError {
     fn from(error: db::pool::DatabaseUnavailable) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::unavailable(error.to_string()).of_class("db::pool::DatabaseUnavailable")
     }
 }
 
 impl From<chassis::redis::RedisUnavailable> for HandleError {
     fn from(error: chassis::redis::RedisUnavailable) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::unavailable(error.to_string()).of_class("chassis::redis::RedisUnavailable")
     }
 }
 
@@ -127,17 +201,16 @@ impl From<bb8_redis::redis::RedisError> for HandleError {
         // a server that loads its file, is read-only or full says so to everybody
         let refuses_all =
             matches!(error.code(), Some("LOADING" | "READONLY" | "MISCONF" | "OOM" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN"));
-        if refuses_all || error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() {
-            Self::Unavailable(error.to_string())
-        } else {
-            Self::Transient(error.to_string())
-        }
+        let away = refuses_all || error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error();
+        let kind = if away { Self::unavailable } else { Self::transient };
+        kind(error.to_string()).of_class("redis::RedisError")
     }
 }
 
 impl From<SendError> for HandleError {
     fn from(error: SendError) -> Self {
-        if error.is_permanent() { Self::Permanent(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+        let kind = if error.is_permanent() { Self::permanent } else { Self::unavailable };
+        kind(error.to_string()).of_class(error.class())
     }
 }
 

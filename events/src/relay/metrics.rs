@@ -21,6 +21,17 @@ use super::{RelayError, rows};
 /// Looks that may be missed before what was seen is not shown any more.
 const MISSED_LOOKS: u32 = 3;
 
+/// What became of an attempt to send a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Kafka has it.
+    Published,
+    /// Kafka will never take it, and has its dead letter.
+    DeadLettered,
+    /// Not acknowledged: the row stays and its record is sent again.
+    Failed,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     result: &'static str,
@@ -33,23 +44,24 @@ pub(super) struct Records(Family<Outcome, Counter>);
 impl Records {
     pub(super) fn register(process: &Process) -> Self {
         let records = Self::default();
-        records.count("published", 0);
-        records.count("failed", 0);
+        for fate in [Fate::Published, Fate::DeadLettered, Fate::Failed] {
+            records.add(fate, 0);
+        }
         process.registry().register("throughline_relay_records", "Records sent from the outbox by what became of them", records.0.clone());
         records
     }
 
-    pub(super) fn published(&self) {
-        self.count("published", 1);
+    pub(super) fn count(&self, fate: Fate) {
+        self.add(fate, 1);
     }
 
-    /// Not acknowledged: the row stays and its record is sent again.
-    pub(super) fn failed(&self) {
-        self.count("failed", 1);
-    }
-
-    fn count(&self, result: &'static str, by: u64) {
-        self.0.get_or_create(&Outcome { result }).inc_by(by);
+    fn add(&self, fate: Fate, count: u64) {
+        let result = match fate {
+            Fate::Published => "published",
+            Fate::DeadLettered => "dead_lettered",
+            Fate::Failed => "failed",
+        };
+        self.0.get_or_create(&Outcome { result }).inc_by(count);
     }
 }
 

@@ -6,6 +6,7 @@ use diesel::{
     sql_types::{Array, BigInt, Double, Nullable, SmallInt, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
+use telemetry::context::TraceContext;
 use uuid::Uuid;
 
 use super::metrics::Backlog;
@@ -27,6 +28,13 @@ pub(super) struct Row {
     pub(super) traceparent: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub(super) tracestate: Option<String>,
+}
+
+impl Row {
+    /// The context of the request that wrote it.
+    pub(super) fn trace(&self) -> TraceContext {
+        TraceContext { traceparent: self.traceparent.clone(), tracestate: self.tracestate.clone() }
+    }
 }
 
 #[derive(QueryableByName)]

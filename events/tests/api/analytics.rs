@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use bb8_redis::redis::AsyncCommands;
-use chassis::{config::Common, redis::Redis, testing::patient_redis};
+use chassis::{
+    config::{Common, Secret},
+    redis::Redis,
+    testing::{TestProxy, patient_redis},
+};
 use chrono::NaiveDate;
 use db::{
+    pool::DatabaseConfig,
     roles::Role,
-    schema::events::{daily_orders, daily_users, product_sales},
+    schema::events::{daily_orders, daily_users, processed_events, product_sales},
     testing::TestDatabase,
 };
 use diesel::QueryDsl;
@@ -16,7 +21,7 @@ use events::{
     analytics::{self, Config, NAME},
     contract::{OrderChange, OrderRecorded, UserCreated, UserDeleted, UserLoggedIn, UserLoggedOut, UserUpdated},
     envelope::{Envelope, Event},
-    testing::TestTopics,
+    testing::{TestTopics, eventually},
 };
 use futures::future::join_all;
 use rust_decimal::{Decimal, dec};
@@ -32,24 +37,50 @@ struct Analytics {
     topics: TestTopics,
     redis: Redis,
     key: String,
+    config: Config,
     running: Running,
 }
 
 impl Analytics {
     async fn start() -> Self {
         let (database, topics) = tokio::join!(TestDatabase::create(), TestTopics::create());
+        let settings = database.patient(Role::Analytics);
+        Self::start_on(database, topics, settings)
+    }
+
+    fn start_on(database: TestDatabase, topics: TestTopics, settings: DatabaseConfig) -> Self {
         let url = std::env::var("THROUGHLINE_TEST_REDIS_URL").expect("THROUGHLINE_TEST_REDIS_URL names a Redis for tests");
         let redis = patient_redis(url);
         let key = format!("test:{}:leaderboard", Uuid::now_v7());
         let config = Config {
             common: Common::on_admin_port(0),
             kafka: topics.config(),
-            database: database.patient(Role::Analytics),
+            database: settings,
             redis: redis.clone(),
             leaderboard_key: key.clone(),
         };
-        let running = Running::start(|process| analytics::run(config, process));
-        Self { database, topics, redis: Redis::new(&redis, "test", &chassis::Process::default()).unwrap(), key, running }
+        let running = Self::member(&config);
+        Self { database, topics, redis: Redis::new(&redis, "test", &chassis::Process::default()).unwrap(), key, config, running }
+    }
+
+    fn member(config: &Config) -> Running {
+        let config = config.clone();
+        Running::start(|process| analytics::run(config, process))
+    }
+
+    /// Kills the one that is running, and starts another.
+    async fn restart(&mut self) {
+        std::mem::replace(&mut self.running, Self::member(&self.config)).kill().await;
+    }
+
+    async fn processed(&self) -> i64 {
+        processed_events::table.count().get_result(&mut self.connection().await).await.unwrap()
+    }
+
+    fn outcome(&self, topic: &str, outcome: &str) -> Option<f64> {
+        let topic = self.topics.config().named(topic);
+        let labels = format!("messaging_consumer_group_name=\"{NAME}\",messaging_destination_name=\"{topic}\",outcome=\"{outcome}\"");
+        self.running.metric(&format!("throughline_consumer_records_total{{{labels}}}"))
     }
 
     async fn tell<T: Event>(&self, event: &Envelope<T>, key: &str) {
@@ -197,5 +228,59 @@ async fn changes_of_accounts_and_ends_of_sessions_are_known_and_count_nothing() 
     analytics.drained().await;
     let days: Vec<(NaiveDate, i64, i64)> = daily_users::table.load(&mut analytics.connection().await).await.unwrap();
     assert_eq!(days, []);
+    analytics.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn killed_again_and_again_in_the_midst_of_its_work_it_counts_everything_once() {
+    let mut analytics = Analytics::start().await;
+    let events: Vec<_> = (0..300).map(|_| fact(OrderChange::Placed, vec![item(1, 1), item(2, 2)])).collect();
+    join_all(events.iter().map(|event| analytics.tell_fact(event))).await;
+    for least in [30, 90, 150] {
+        eventually("it is at work", async || analytics.processed().await >= least).await;
+        analytics.restart().await;
+    }
+    assert!(analytics.processed().await < 300, "everything was done before the last restart");
+    analytics.drained().await;
+    assert_eq!(analytics.processed().await, 300);
+    assert_eq!(analytics.sales().await, units([(1, 300), (2, 600)]));
+    assert_eq!(analytics.days().await, [(noon().date_naive(), "EUR".into(), 300, 0, dec!(8910))]);
+    analytics.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_postgres_that_hangs_does_not_hang_it() {
+    let (database, topics) = tokio::join!(TestDatabase::create(), TestTopics::create());
+    let (proxy, url) = TestProxy::for_url(&database.url(Role::Analytics)).await;
+    let settings = DatabaseConfig { url: Secret::new(url), work_timeout_ms: 500, ..database.patient(Role::Analytics) };
+    let analytics = Analytics::start_on(database, topics, settings);
+    analytics.tell_fact(&fact(OrderChange::Placed, vec![item(1, 1)])).await;
+    analytics.drained().await;
+    proxy.freeze();
+    analytics.tell_fact(&fact(OrderChange::Placed, vec![item(1, 2)])).await;
+    eventually("it is tried again and again", async || analytics.outcome("analytics", "postponed") >= Some(2.0)).await;
+    proxy.heal();
+    analytics.drained().await;
+    assert_eq!(analytics.sales().await, units([(1, 3)]));
+    analytics.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_user_event_of_a_type_to_come_is_passed_over_and_counted_and_a_fact_of_no_type_is_buried() {
+    let analytics = Analytics::start().await;
+    let (user_id, timestamp) = (Uuid::now_v7(), noon());
+    let login = |version| Envelope::new(user_id, version, UserLoggedIn { user_id, session_id: user_id, timestamp });
+    let to_come = json(&login(1)).replace("UserLoggedIn", "UserInvited").replace("\"session_id\"", "\"invited_by\"");
+    analytics.topics.send("user-events", "k", &to_come, &[]).await;
+    analytics.tell(&login(2), "k").await;
+    analytics.drained().await;
+    let days: Vec<(NaiveDate, i64, i64)> = daily_users::table.load(&mut analytics.connection().await).await.unwrap();
+    assert_eq!(days, [(noon().date_naive(), 0, 1)]);
+    assert_eq!((analytics.outcome("user-events", "ignored"), analytics.outcome("user-events", "processed")), (Some(1.0), Some(1.0)));
+
+    let misspelt = json(&fact(OrderChange::Placed, vec![item(1, 1)])).replace("OrderRecorded", "OrderRecordet");
+    analytics.topics.send("analytics", "k", misspelt, &[]).await;
+    analytics.topics.drained(NAME, "analytics").await;
+    assert_eq!((analytics.topics.count("dlq").await, analytics.outcome("analytics", "ignored")), (1, Some(0.0)));
     analytics.finish().await;
 }

@@ -12,6 +12,7 @@ use events::{
     kafka::KafkaConfig,
     testing::{TestTopics, eventually},
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::{
@@ -97,5 +98,45 @@ async fn the_lag_is_what_was_sent_and_not_handled_yet() {
     eventually("four wait", async || lag() == Some(4.0)).await;
     away.store(false, Ordering::SeqCst);
     eventually("none waits", async || lag() == Some(0.0)).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn deliveries_are_counted_by_what_became_of_them_and_those_at_work_and_their_age_are_known() {
+    let topics = TestTopics::create().await;
+    let topic = topics.config().named("notifications");
+    let config = KafkaConfig { retry_delays_ms: vec![1], ..topics.config() };
+    let (gate, away) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(true)));
+    let (held, is_away) = (Arc::clone(&gate), Arc::clone(&away));
+    let running = Running::handler(&config, "notifications", move |record| {
+        let (held, away) = (Arc::clone(&held), is_away.load(Ordering::SeqCst));
+        async move {
+            match record.payload.as_slice() {
+                b"held" => held.acquire().await.map(drop).map_err(|error| HandleError::permanent(error.to_string())),
+                b"never" => Err(HandleError::permanent("never")),
+                b"waits" if away => Err(HandleError::unavailable("gone")),
+                _ => Ok(()),
+            }
+        }
+    });
+    let outcome = |name: &str| running.metric_of("throughline_consumer_records_total", &topic, &format!(",outcome=\"{name}\""));
+    let in_flight = || running.metric(&format!("throughline_consumer_in_flight{{messaging_consumer_group_name=\"{GROUP}\"}}"));
+    let aged = || running.metric_of("throughline_consumer_end_to_end_age_seconds_count", &topic, "");
+    for payload in ["good", "never", "held", "waits"] {
+        topics.send("notifications", payload, payload, &[]).await;
+    }
+    eventually("one waits", async || outcome("postponed") >= Some(2.0)).await;
+    eventually("one is at work", async || in_flight() == Some(1.0)).await;
+    eventually("two are done", async || aged() == Some(2.0)).await;
+    assert_eq!((outcome("processed"), outcome("dead_lettered"), outcome("duplicate")), (Some(1.0), Some(1.0), Some(0.0)));
+    away.store(false, Ordering::SeqCst);
+    gate.add_permits(1);
+    topics.drained(GROUP, "notifications").await;
+    assert_eq!((outcome("processed"), outcome("abandoned"), aged(), in_flight()), (Some(3.0), Some(0.0), Some(4.0), Some(0.0)));
+    let old = r#"{"occurred_at":"2026-03-05T12:00:00Z"}"#;
+    topics.send("notifications", "old", old, &[]).await;
+    topics.drained(GROUP, "notifications").await;
+    let sum = running.metric_of("throughline_consumer_end_to_end_age_seconds_sum", &topic, "");
+    assert!(sum > Some(86_400.0), "the age is that of the event and not of the record: {sum:?}");
     running.stop().await;
 }

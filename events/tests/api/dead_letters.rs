@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use chrono::{DateTime, Utc};
 use events::{
     consumer::{HandleError, Record},
     contract::OrderPlaced,
@@ -57,19 +58,24 @@ async fn a_transient_failure_is_repeated_as_often_as_configured_and_then_buried_
     let topics = TestTopics::create().await;
     let (letter, calls) = bury(&topics, b"poison", |_| async { Err(HandleError::Transient("no luck".into())) }).await;
     assert_eq!(calls, 4, "once, and three repeats");
-    assert_eq!((letter.key.as_deref(), letter.payload.as_slice()), (Some("k"), b"poison".as_slice()));
+    assert_eq!((letter.key_text(), letter.payload.as_slice()), (Some("k"), b"poison".as_slice()));
     let mut all = headers(&letter);
     let timestamp = all.remove("dlq.original.timestamp").unwrap();
     assert!(timestamp.parse::<i64>().unwrap() > 1_700_000_000_000, "{timestamp}");
+    let failed_at: DateTime<Utc> = all.remove("dlq.failed_at").unwrap().parse().unwrap();
+    assert!((Utc::now() - failed_at).num_seconds().abs() < 60, "{failed_at}");
     let expected = [
         ("dlq.attempts", "4"),
+        ("dlq.attempts.total", "4"),
         ("dlq.consumer", GROUP),
         ("dlq.error.type", "transient"),
+        ("dlq.exception.class", "HandleError"),
         ("dlq.original.key", "k"),
         ("dlq.original.offset", "1"),
         ("dlq.original.partition", "0"),
         ("dlq.original.topic", &topics.config().named("notifications")),
         ("dlq.reason", "no luck"),
+        ("dlq.replays", "0"),
         ("event_id", "e-1"),
         ("tenant", "acme"),
         ("traceparent", TRACEPARENT),
@@ -109,7 +115,9 @@ async fn what_cannot_be_decoded_is_buried_at_once() {
     let decode = |record: Record| async move { record.decode::<OrderPlaced>().map(drop) };
     let (letter, calls) = bury(&topics, &[0xff, 0x00, b'{'], decode).await;
     assert_eq!((calls, letter.payload.as_slice()), (1, [0xff, 0x00, b'{'].as_slice()));
-    assert!(headers(&letter)["dlq.reason"].starts_with("not an event: "));
+    let all = headers(&letter);
+    assert!(all["dlq.reason"].starts_with("not an event: "));
+    assert_eq!(all["dlq.exception.class"], "serde_json::Error");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -133,7 +141,8 @@ async fn a_panic_is_buried_wherever_it_happens() {
         };
         let (letter, calls) = bury(&topics, b"poison", panic).await;
         let all = headers(&letter);
-        assert_eq!((calls, all["dlq.reason"].as_str()), (1, "the handler panicked"), "early: {early}");
+        let told = (all["dlq.reason"].as_str(), all["dlq.exception.class"].as_str());
+        assert_eq!((calls, told), (1, ("the handler panicked", "panic")), "early: {early}");
     }
 }
 
@@ -147,7 +156,7 @@ async fn the_largest_record_and_the_longest_reason_still_fit_into_a_dead_letter(
         state.to_be_bytes()[0]
     });
     let poison: Vec<u8> = noise.take(1_048_300).collect();
-    let refuse = |record: Record| async move { Err(HandleError::Permanent("ä".repeat(record.payload.len()))) };
+    let refuse = |record: Record| async move { Err(HandleError::permanent("ä".repeat(record.payload.len()))) };
     let (letter, _) = bury(&topics, &poison, refuse).await;
     assert_eq!(letter.payload.len(), poison.len());
     assert_eq!(headers(&letter)["dlq.reason"].chars().count(), 1_001);

@@ -30,7 +30,7 @@ async fn tell<T: Event>(topics: &TestTopics, event: &Envelope<T>, times: usize) 
 /// What both kinds of record that follow from an event have in common.
 fn check_descent<S, T: Event>(record: &Record, source: &Envelope<S>) -> Envelope<T> {
     let event = record.decode::<T>().unwrap();
-    assert_eq!(record.key, Some(source.aggregate_id.to_string()));
+    assert_eq!(record.key_text(), Some(source.aggregate_id.to_string().as_str()));
     assert_eq!(event.event_id, Uuid::new_v5(&source.event_id, T::TOPIC.as_bytes()));
     assert_eq!((event.aggregate_id, event.aggregate_version), (source.aggregate_id, source.aggregate_version));
     assert_eq!(event.occurred_at, source.occurred_at);

@@ -6,16 +6,28 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
 mod analytics;
+mod compatibility;
 mod counting;
 mod dead_letters;
+mod deployment;
 mod dispatch;
+mod dlq;
+mod evolution;
 mod groups;
+mod lost;
+mod mailing;
 mod notification;
 mod order;
 mod outages;
+mod producing;
+mod partitions;
+mod postbox;
+mod rebalance;
 mod relay;
+mod retention;
 mod running;
 mod sample;
 mod schema;
 mod smtp;
 mod tail;
+mod topics;

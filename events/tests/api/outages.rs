@@ -25,7 +25,7 @@ async fn while_something_is_unavailable_records_wait_in_order_and_are_no_dead_le
     let (down, refusals, seen) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)), Seen::default());
     let (is_down, refused, noted) = (Arc::clone(&down), Arc::clone(&refusals), seen.clone());
     let running = Running::handler(&topics.config(), "notifications", move |record| {
-        let away = is_down.load(Ordering::SeqCst) && record.key.as_deref() == Some("a") && record.payload != b"0";
+        let away = is_down.load(Ordering::SeqCst) && record.key_text() == Some("a") && record.payload != b"0";
         if away {
             refused.fetch_add(1, Ordering::SeqCst);
         } else {

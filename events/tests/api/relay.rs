@@ -108,7 +108,7 @@ async fn a_key_keeps_its_order_over_many_batches() {
     let records = topics.reader("orders.created").take(40).await;
     assert_eq!(topics.count("orders.created").await, 40);
     for key in &keys {
-        let of_key = records.iter().filter(|record| record.key == Some(key.to_string()));
+        let of_key = records.iter().filter(|record| record.key_text() == Some(&key.to_string()));
         let versions: Vec<i64> = of_key
             .map(|record| serde_json::from_slice::<serde_json::Value>(&record.payload).unwrap()["aggregate_version"].as_i64().unwrap())
             .collect();
@@ -231,4 +231,106 @@ async fn a_row_that_kafka_does_not_take_stays_and_holds_up_its_own_key_only() {
     eventually("later ones go too", async || topics.count("orders.created").await == 11).await;
     let left: Vec<Uuid> = outbox::table.select(outbox::event_id).order(outbox::id).load(&mut connection).await.unwrap();
     assert_eq!(left[..2], [poison, behind]);
+}
+
+/// Text that does not become smaller.
+fn noise(length: usize) -> String {
+    let mut state = 1_u32;
+    let digits = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from_digit(state >> 28, 16).unwrap()
+    });
+    digits.take(length).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_row_that_kafka_will_never_take_is_a_dead_letter_and_what_follows_goes_on() {
+    let (database, topics) = tokio::join!(TestDatabase::create(), TestTopics::create());
+    let (mut connection, key) = (admin(&database).await, Uuid::now_v7());
+    write(&mut connection, key, 1, None).await;
+    let mut large = OutboxRow::new(key, 2, placed(key, vec![item(1, 1)])).unwrap();
+    large.payload = noise(1_300_000);
+    large.traceparent = Some(TRACEPARENT.into());
+    insert(&mut connection, &large).await;
+    write(&mut connection, key, 3, Some("no such topic!")).await;
+    write(&mut connection, key, 4, None).await;
+    // beside it in its batch, so that the broker refuses these too at first
+    for _ in 0..5 {
+        write(&mut connection, Uuid::now_v7(), 1, None).await;
+    }
+    let replica = Replica::start(&OFTEN, &topics.config(), &database.url(Role::Orders), "one");
+    emptied(&database).await;
+    assert_eq!((topics.count("orders.created").await, topics.count("dlq").await), (7, 2));
+    let letters = topics.reader("dlq").take(2).await;
+    let letter = headers(&letters[0]);
+    assert_eq!((letters[0].key_text(), letters[0].payload == large.payload.as_bytes()), (Some(key.to_string().as_str()), true));
+    for (name, value) in [
+        ("dlq.consumer", "orders-relay"),
+        ("dlq.error.type", "permanent"),
+        ("dlq.exception.class", "rdkafka::error::KafkaError"),
+        ("dlq.original.topic", &topics.config().named("orders.created")),
+        ("dlq.original.key", &key.to_string()),
+        ("event_id", &large.event_id.to_string()),
+        ("traceparent", TRACEPARENT),
+    ] {
+        assert_eq!(letter[name], value, "{name}");
+    }
+    assert!(!letter.contains_key("dlq.original.offset") && letter["dlq.reason"].starts_with("kafka did not acknowledge"));
+    assert_eq!(headers(&letters[1])["dlq.original.topic"], topics.config().named("no such topic!"));
+    let series =
+        |result: &str| chassis::testing::metric(&replica.process, &format!("throughline_relay_records_total{{result=\"{result}\"}}"));
+    assert_eq!((series("published"), series("dead_lettered"), series("failed")), (Some(7.0), Some(2.0), Some(0.0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_row_whose_dead_letter_is_not_acknowledged_stays() {
+    let (database, topics) = tokio::join!(TestDatabase::create(), TestTopics::create());
+    let (mut connection, key) = (admin(&database).await, Uuid::now_v7());
+    topics.delete("dlq").await;
+    write(&mut connection, key, 1, Some("no such topic!")).await;
+    write(&mut connection, key, 2, None).await;
+    let kafka = KafkaConfig { delivery_timeout_ms: 300, ..topics.config() };
+    let replica = Replica::start(&OFTEN, &kafka, &database.url(Role::Orders), "one");
+    let failed = || chassis::testing::metric(&replica.process, "throughline_relay_records_total{result=\"failed\"}");
+    eventually("it has failed", async || failed().is_some_and(|failed| failed >= 2.0)).await;
+    assert_eq!(waiting(&database).await, 2);
+    topics.restore().await;
+    emptied(&database).await;
+    assert_eq!((topics.count("dlq").await, topics.count("orders.created").await), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn while_replicas_take_over_from_each_other_in_the_midst_of_it_no_key_loses_its_order() {
+    let (database, topics) = tokio::join!(TestDatabase::create(), TestTopics::create());
+    let mut connection = admin(&database).await;
+    let (keys, versions): (Vec<Uuid>, i64) = ((0..20).map(|_| Uuid::now_v7()).collect(), 30);
+    let config = RelayConfig { batch_size: 37, ..OFTEN };
+    let url = database.url(Role::Orders);
+    let _replicas = ["one", "other"].map(|name| Replica::start(&config, &topics.config(), &url, name));
+    eventually("somebody leads", async || !leaders(&database).await.is_empty()).await;
+    let mut ended = 0;
+    for version in 1..=versions {
+        for key in &keys {
+            write(&mut connection, *key, version, None).await;
+        }
+        // rows are on their way now: whoever leads loses the connection that holds the leases
+        if version % 5 == 0 {
+            for leader in leaders(&database).await {
+                sql_query(format!("SELECT pg_terminate_backend({})", leader.pid)).execute(&mut connection).await.unwrap();
+                ended += 1;
+            }
+        }
+    }
+    assert!(ended >= 3, "{ended} connections were ended");
+    emptied(&database).await;
+    let count = usize::try_from(topics.count("orders.created").await).unwrap();
+    let mut seen: std::collections::HashMap<String, i64> = std::collections::HashMap::new();
+    for record in topics.reader("orders.created").take(count).await {
+        let version = serde_json::from_slice::<serde_json::Value>(&record.payload).unwrap()["aggregate_version"].as_i64().unwrap();
+        let last = seen.entry(record.key_text().unwrap().to_owned()).or_default();
+        // a repeat of one that was on its way is allowed, a gap is not
+        assert!(version <= *last + 1, "{version} comes after {last}");
+        *last = version.max(*last);
+    }
+    assert!(seen.len() == keys.len() && seen.values().all(|last| *last == versions), "{seen:?}");
 }

@@ -56,6 +56,18 @@ impl Running {
         self.metric(&format!("{name}{{{labels}}}"))
     }
 
+    /// Ends it where it stands, as if the process was killed: nothing is finished and nothing committed.
+    pub(crate) async fn kill(mut self) {
+        self.task.abort();
+        assert!((&mut self.task).await.is_err_and(|error| error.is_cancelled()), "it had ended already");
+    }
+
+    /// Why it ended by itself.
+    pub(crate) async fn failure(mut self) -> String {
+        let ended = timeout(PATIENCE, &mut self.task).await.expect("it ends in time").expect("it does not panic");
+        ended.expect_err("it fails").to_string()
+    }
+
     pub(crate) async fn stop(mut self) {
         self.process.shutdown.cancel();
         timeout(PATIENCE, &mut self.task).await.expect("it stops in time").expect("it does not panic").expect("it stops as asked");
@@ -92,7 +104,7 @@ pub(crate) struct Seen(Arc<std::sync::Mutex<Vec<(String, String)>>>);
 
 impl Seen {
     pub(crate) fn note(&self, record: &Record) {
-        let (key, payload) = (record.key.clone().unwrap_or_default(), String::from_utf8_lossy(&record.payload).into_owned());
+        let (key, payload) = (record.key_text().unwrap_or_default().to_owned(), String::from_utf8_lossy(&record.payload).into_owned());
         self.0.lock().unwrap().push((key, payload));
     }
 

@@ -1,9 +1,12 @@
-//! A tiny SMTP server (RFC 5321) that a test can make refuse.
+//! A tiny SMTP server (RFC 5321) that a test can make refuse, or fall silent.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use chassis::spawn;
@@ -22,6 +25,9 @@ struct Mailbox {
     /// By command and argument: what is answered instead of 250.
     refusals: Arc<Mutex<HashMap<String, String>>>,
     refused: Arc<Mutex<Vec<String>>>,
+    /// Commands that get no answer.
+    silence: Arc<watch::Sender<HashSet<String>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 pub(crate) struct SmtpServer {
@@ -61,9 +67,29 @@ impl SmtpServer {
         self.mailbox.refusals.lock().unwrap().insert(command.to_uppercase(), answer.into());
     }
 
-    /// Refuses nothing any more.
+    /// Answers lines that begin with `command` no more; `.` is the end of a mail, which it takes.
+    pub(crate) fn fall_silent(&self, command: &str) {
+        self.mailbox.silence.send_modify(|silent| {
+            silent.insert(command.to_uppercase());
+        });
+    }
+
+    /// Gives the answers to `command` that it has kept to itself.
+    pub(crate) fn answer(&self, command: &str) {
+        self.mailbox.silence.send_modify(|silent| {
+            silent.remove(&command.to_uppercase());
+        });
+    }
+
+    /// Refuses nothing any more, and gives the answers that it has kept to itself.
     pub(crate) fn relent(&self) {
         self.mailbox.refusals.lock().unwrap().clear();
+        self.mailbox.silence.send_modify(HashSet::clear);
+    }
+
+    /// How many connections there ever were.
+    pub(crate) fn connections(&self) -> usize {
+        self.mailbox.connections.load(Ordering::SeqCst)
     }
 
     /// Nobody listens any more; the address, for another server.
@@ -85,6 +111,7 @@ impl SmtpServer {
 }
 
 async fn talk(stream: TcpStream, mailbox: Mailbox) {
+    mailbox.connections.fetch_add(1, Ordering::SeqCst);
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     if say(&mut write, "220 test").await.is_err() {
@@ -101,6 +128,8 @@ async fn talk(stream: TcpStream, mailbox: Mailbox) {
             None if command.starts_with("QUIT") => "221 bye".into(),
             None => "250 fine".into(),
         };
+        // the mail has come, and its end waits for its answer
+        mailbox.speak(if command.starts_with("DATA") { "." } else { &command }).await;
         if say(&mut write, &answer).await.is_err() {
             return;
         }
@@ -126,6 +155,12 @@ async fn say(write: &mut OwnedWriteHalf, line: &str) -> std::io::Result<()> {
 }
 
 impl Mailbox {
+    /// Waits while lines like this one get no answer.
+    async fn speak(&self, command: &str) {
+        let silent = |commands: &HashSet<String>| commands.iter().any(|begin| command.starts_with(begin.as_str()));
+        drop(self.silence.subscribe().wait_for(|commands| !silent(commands)).await);
+    }
+
     fn refusal(&self, command: &str) -> Option<String> {
         let refusals = self.refusals.lock().unwrap();
         let answer = refusals.iter().find(|(begin, _)| command.starts_with(begin.as_str())).map(|(_, answer)| answer.clone())?;

@@ -43,10 +43,18 @@ pub(super) struct Load {
 /// What came of it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Served {
-    /// Requests that got the good answer.
-    pub(super) requests: u64,
+    /// Requests that got the good answer, or records that were done.
+    pub(super) handled: u64,
     /// Of these in a second.
     pub(super) per_second: f64,
+    /// How long requests took; records have waited anyhow.
+    #[serde(flatten)]
+    pub(super) latency: Option<Latency>,
+}
+
+/// How long requests took.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Latency {
     /// Half of them took no longer, in milliseconds.
     pub(super) p50_ms: f64,
     /// 99 % of them took no longer, in milliseconds.
@@ -128,7 +136,8 @@ impl Tally {
         let requests = self.micros.len();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let per_second = requests as f64 / took.as_secs_f64();
-        Ok(Served { requests: requests as u64, per_second, p50_ms: quantile(50), p99_ms: quantile(99) })
+        let latency = Latency { p50_ms: quantile(50), p99_ms: quantile(99) };
+        Ok(Served { handled: requests as u64, per_second, latency: Some(latency) })
     }
 }
 
@@ -153,8 +162,8 @@ mod tests {
     #[tokio::test]
     async fn as_many_requests_are_sent_as_there_are_numbers() {
         let served = load("/good", 50).await.unwrap();
-        assert_eq!(served.requests, 50);
-        assert!(served.per_second > 0.0 && served.p50_ms <= served.p99_ms, "{served:?}");
+        assert_eq!(served.handled, 50);
+        assert!(served.per_second > 0.0 && served.latency.is_some_and(|took| took.p50_ms <= took.p99_ms), "{served:?}");
     }
 
     #[tokio::test]

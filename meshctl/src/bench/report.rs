@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::case::{Case, Round};
-use super::load::Served;
+use super::load::{Latency, Served};
 
 /// The document of `bench --json`.
 #[derive(Debug, Serialize)]
@@ -27,7 +27,7 @@ pub(crate) struct Report {
 pub(crate) struct Figures {
     case: Case,
     ours: Served,
-    /// Microseconds of processor time for each request, by process.
+    /// Microseconds of processor time for each request or record, by process.
     cpu_us: BTreeMap<&'static str, f64>,
     /// The tool that shows the limit.
     rival: &'static str,
@@ -59,19 +59,25 @@ impl Figures {
     }
 
     fn cells(&self) -> Vec<String> {
+        let took = |quantile: fn(Latency) -> f64| self.ours.latency.map_or_else(String::new, |took| format!("{:.1}", quantile(took)));
         let sum: f64 = self.cpu_us.values().sum();
         let parts: Vec<String> = self.cpu_us.iter().map(|(name, micros)| format!("{name} {micros:.0}")).collect();
         vec![
             self.case.name().to_owned(),
             format!("{:.0}/s", self.ours.per_second),
-            format!("{:.1}", self.ours.p50_ms),
-            format!("{:.1}", self.ours.p99_ms),
+            took(|latency| latency.p50_ms),
+            took(|latency| latency.p99_ms),
             format!("{sum:.0} ({})", parts.join(", ")),
             format!("{} {:.0}/s", self.rival, self.rival_per_second),
-            format!("{:.2} ({:.2} to {:.2})", self.ratio, self.ratio_range[0], self.ratio_range[1]),
+            format!("{} ({} to {})", of_rival(self.ratio), of_rival(self.ratio_range[0]), of_rival(self.ratio_range[1])),
             self.at_least.map_or_else(String::new, |least| format!("{least:.2} {}", if self.passed { "✓" } else { "✗" })),
         ]
     }
+}
+
+/// Two digits that say something.
+fn of_rival(ratio: f64) -> String {
+    if ratio < 0.1 { format!("{ratio:.3}") } else { format!("{ratio:.2}") }
 }
 
 impl Report {
@@ -83,7 +89,7 @@ impl Report {
     pub(super) fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(if std::io::stdout().is_terminal() { presets::UTF8_BORDERS_ONLY } else { presets::NOTHING });
-        table.set_header(["case", "rate", "p50 ms", "p99 ms", "cpu us/request", "rival", "ratio", "at least"]);
+        table.set_header(["case", "rate", "p50 ms", "p99 ms", "cpu us each", "rival", "ratio", "at least"]);
         for case in &self.cases {
             table.add_row(case.cells());
         }
@@ -102,7 +108,7 @@ mod tests {
     use super::*;
 
     fn round(per_second: f64, rival: f64) -> Round {
-        let ours = Served { requests: 10, per_second, p50_ms: 1.0, p99_ms: 2.0 };
+        let ours = Served { handled: 10, per_second, latency: Some(Latency { p50_ms: 1.0, p99_ms: 2.0 }) };
         Round { ours, cpu_us: BTreeMap::from([("gateway", per_second)]), rival }
     }
 
@@ -113,6 +119,7 @@ mod tests {
         assert!((figures.ratio - 0.3).abs() < 1e-9 && !figures.passed, "{figures:?}");
         assert!((figures.cpu_us["gateway"] - 60.0).abs() < 1e-9 && (figures.ratio_range[1] - 1.0).abs() < 1e-9, "{figures:?}");
         let table = Report::new(64, 3, vec![figures]).table();
+        assert_eq!(of_rival(0.0123), "0.012");
         assert!(table.contains("0.30 (0.10 to 1.00)") && table.contains('✗') && table.contains("pgbench 200/s"), "{table}");
         assert!(Figures::of(Case::Product, Vec::new()).is_none());
         assert!(Figures::of(Case::Product, vec![round(1.0, 1e6)]).unwrap().passed);

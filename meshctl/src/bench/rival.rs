@@ -1,6 +1,6 @@
 //! What our figures are compared with: the servers' own load tools, on the same servers, with the same number of clients.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -62,6 +62,24 @@ pub(super) async fn redis_benchmark(port: u16, key: &str, clients: u16, requests
     rate.with_context(|| format!("redis-benchmark tells no rate:\n{report}"))
 }
 
+/// Records a second that Kafka's own benchmark of producers sends, once it is warm, with the settings of our producer.
+/// `command` starts the tool, `payloads` is a file with a record on each line.
+pub(super) async fn producer_perf_test(mut command: Command, brokers: &str, topic: &str, payloads: &Path, records: u64) -> Result<f64> {
+    command.args(["--bootstrap-server", brokers, "--topic", topic, "--throughput", "-1", "--payload-file"]).arg(payloads);
+    command.args(["--num-records", &(3 * records).to_string(), "--warmup-records", &records.to_string()]);
+    // librdkafka's batch.size is 1000000 unless told otherwise, the tool's 16384
+    command.args(["--command-property", "acks=all", "enable.idempotence=true", "compression.type=snappy", "linger.ms=10"]);
+    command.arg("batch.size=1000000");
+    let report = output(command, "kafka-producer-perf-test", "").await?;
+    steady_rate(&report).with_context(|| format!("kafka-producer-perf-test tells no rate:\n{report}"))
+}
+
+/// Of the line `N steady state records sent, R records/sec (...), ...`.
+fn steady_rate(report: &str) -> Option<f64> {
+    let (_, rest) = report.lines().find_map(|line| line.split_once(" steady state records sent, "))?;
+    rest.split_once(" records/sec")?.0.parse().ok()
+}
+
 /// Runs a Redis command.
 pub(super) async fn redis_cli(port: u16, arguments: &[&str]) -> Result<String> {
     let program = in_path("redis-cli").context("no redis-cli in PATH: install the package redis-tools")?;
@@ -92,7 +110,7 @@ fn number(report: &str, sign: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, steady_rate};
 
     #[test]
     fn figures_are_read_from_what_pgbench_says() {
@@ -100,5 +118,13 @@ mod tests {
         assert_eq!(number(report, "tps = "), Some(2_670.116_187));
         assert_eq!(number(report, "number of failed transactions: "), Some(0.0));
         assert_eq!(number(report, "latency"), None);
+    }
+
+    #[test]
+    fn the_rate_of_a_producer_is_that_of_after_its_warm_up() {
+        let all = "600000 records sent, 74729.106987 records/sec (60.49 MB/sec), 995.77 ms avg latency.\n";
+        let warm = "400000 steady state records sent, 83927.822073 records/sec (67.93 MB/sec), 834.65 ms avg latency.\n";
+        assert_eq!(steady_rate(&format!("{all}{warm}")), Some(83_927.822_073));
+        assert_eq!(steady_rate(all), None);
     }
 }

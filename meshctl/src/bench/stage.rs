@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use tokio::process::Command;
 
 use super::rival::Postgres;
 use crate::mesh::{Mesh, binary};
-use crate::process::Identity;
 use crate::secrets::Secrets;
-use crate::{postgres, services};
+use crate::state::State;
+use crate::{kafka, postgres, services};
 
 /// What would compete with the request path for the processor, and is no part of it.
 const CONSUMERS: [&str; 3] = ["dispatch", "notification", "analytics"];
@@ -26,6 +26,9 @@ const SETTINGS: [(&str, &str); 2] = [
 /// How long the relay may take to publish what a run has left.
 const DRAIN: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);
+
+/// The processor time that processes have used.
+pub(super) type Clocks = BTreeMap<&'static str, Duration>;
 
 /// A mesh that runs for a benchmark.
 pub(super) struct Stage {
@@ -105,25 +108,59 @@ impl Stage {
         Ok(())
     }
 
-    /// The processor time that processes have used up to now.
-    pub(super) fn clock(&self, names: &[&'static str]) -> BTreeMap<&'static str, Duration> {
-        names.iter().map(|name| (*name, self.identity(name).map(|process| process.cpu_time()).unwrap_or_default())).collect()
+    /// The processor time that processes have used up to now; none of those that do not run.
+    pub(super) fn clock(&self, names: &[&'static str]) -> Clocks {
+        let state = State::read(&self.mesh.home.state()).unwrap_or_default();
+        names.iter().filter_map(|name| Some((*name, state.alive(name)?.identity.cpu_time()))).collect()
     }
 
-    fn identity(&self, name: &str) -> Option<Identity> {
-        let processes = ["services", "infrastructure"].iter().filter_map(|key| self.status[*key].as_array()).flatten();
-        let pid = processes.into_iter().find(|process| process["name"] == name)?["pid"].as_i64()?;
-        Identity::of(i32::try_from(pid).ok()?)
+    /// Starts a process that does not run, and waits until it is ready.
+    pub(super) async fn start(&self, name: &str) -> Result<()> {
+        meshctl_quietly(self.mesh.home.root(), &["start", name]).await
+    }
+
+    /// Stops a process, if it runs.
+    pub(super) async fn stop(&self, name: &str) -> Result<()> {
+        meshctl_quietly(self.mesh.home.root(), &["stop", name]).await
+    }
+
+    /// `HOST:PORT` of its broker.
+    pub(super) fn brokers(&self) -> String {
+        kafka::brokers(&self.mesh)
+    }
+
+    /// A program of Kafka's own.
+    pub(super) fn kafka_tool(&self, class: &str) -> Result<Command> {
+        kafka::tool(&self.mesh, class)
+    }
+
+    /// A file for what a tool is to read.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.mesh.home.root().join(name)
     }
 }
 
 /// Runs another command of ours for the mesh in `home`; its progress is ours.
 async fn meshctl(home: &Path, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(binary("meshctl"));
-    command.args(arguments).arg("--home").arg(home).envs(SETTINGS).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
-    let output = command.output().await?;
+    let output = ours(home, arguments).stderr(Stdio::inherit()).output().await?;
     if !output.status.success() {
         bail!("./mesh {} --home {} has failed ({})", arguments.join(" "), home.display(), output.status);
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The same between rounds: its progress is shown only where it fails.
+async fn meshctl_quietly(home: &Path, arguments: &[&str]) -> Result<()> {
+    let output = ours(home, arguments).output().await?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("./mesh {} --home {} has failed ({}):\n{said}", arguments.join(" "), home.display(), output.status);
+    }
+    Ok(())
+}
+
+fn ours(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("meshctl"));
+    command.args(arguments).arg("--home").arg(home).envs(SETTINGS).stdin(Stdio::null()).kill_on_drop(true);
+    command
 }

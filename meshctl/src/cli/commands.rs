@@ -13,8 +13,8 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, bench, call, certs, demo, doctor, down, foreground, launch, log_level, logs, output, ports, reset, seed, services, signal,
-    status, summary, up, verify,
+    backend, bench, call, certs, demo, dlq, doctor, down, foreground, launch, log_level, logs, output, ports, reset, seed, services, signal,
+    status, summary, topics, up, verify,
 };
 
 /// Does what the command line says.
@@ -55,7 +55,9 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
             return call::run(args, &call::Surroundings::of(&mesh)?).await;
         }
         Command::Bench(args) => return bench::run(&args, &mesh, json).await,
+        Command::Dlq(args) => return dlq::run(*args, &mesh, json).await,
         Command::Seed(args) => return seed::run(&args, &mesh, json).await,
+        Command::Topics(args) => return topics::run(&args, &mesh, json).await,
         Command::Backend(_) => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -36,7 +36,7 @@ pub(crate) async fn resolve(cache: &Path, log: &Path, step: &Step) -> Result<()>
     if libs.is_dir() {
         return Ok(());
     }
-    step.doing("getting the broker (46 jars, 44 MB) by Maven");
+    step.doing("getting the broker (47 jars, 45 MB) by Maven");
     let new = cache.join("libs.new");
     if new.exists() {
         fs::remove_dir_all(&new)?;

@@ -115,8 +115,10 @@ const KAFKA_PROCESS: Convention = Convention {
         (semconv::MESSAGING_DESTINATION_PARTITION_ID, Text),
         (semconv::MESSAGING_KAFKA_OFFSET, Number),
         (semconv::MESSAGING_CONSUMER_GROUP_NAME, Text),
+        ("throughline.consumer.attempts", Number),
+        ("throughline.consumer.outcome", Text),
     ],
-    optional: &[(semconv::MESSAGING_KAFKA_MESSAGE_KEY, Text)],
+    optional: &[(semconv::MESSAGING_KAFKA_MESSAGE_KEY, Text), ("throughline.replays", Number)],
     name: messaging,
 };
 

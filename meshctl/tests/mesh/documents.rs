@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Runs a line in bash; `./mesh` is this mesh and the default gateway its gateway.
-fn bash(mesh: &Mesh, token: &str, line: &str) -> Output {
+pub(crate) fn bash(mesh: &Mesh, token: &str, line: &str) -> Output {
     let ours = format!("'{}' --home '{}'", env!("CARGO_BIN_EXE_meshctl"), mesh.home().display());
     let line = line.replace("./mesh", &ours).replace("http://127.0.0.1:8080", &mesh.endpoint("gateway"));
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", &line]).env("TOKEN", token).output().unwrap();
@@ -19,7 +19,7 @@ fn bash(mesh: &Mesh, token: &str, line: &str) -> Output {
 }
 
 /// An HTTP answer, printed with or without its head, that is no problem.
-fn fine(line: &str, output: &Output) {
+pub(crate) fn fine(line: &str, output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);
     let refused =
         text.contains("\"status\":4") || text.contains("\"status\":5") || text.starts_with("HTTP/1.1 4") || text.starts_with("HTTP/1.1 5");

@@ -52,6 +52,7 @@ pub(crate) fn order_paths() -> Vec<Vec<SpanFilter>> {
         ),
         with(placing(), vec![sql("orders", PLACE_SQL)]),
         with(noticed(), vec![sql("notification", "INSERT events.processed_events")]),
+        with(noticed(), vec![sql("notification", "INSERT events.mail_outbox")]),
         with(noticed(), vec![sql("notification", "COMMIT")]),
         with(counted(), vec![sql("analytics", "INSERT events.product_sales")]),
         with(counted(), vec![redis("analytics", "ZADD")]),

@@ -9,10 +9,12 @@ mod bench;
 mod conformance;
 mod conventions;
 mod crash;
+mod dlq;
 mod documents;
 mod edges;
 mod encrypted;
 mod exposition;
+mod faults;
 #[cfg(feature = "full")]
 mod fuzz;
 mod input;
@@ -27,6 +29,7 @@ mod million;
 #[cfg(feature = "full")]
 mod obi;
 mod outage;
+mod poison;
 mod protocols;
 mod restart;
 mod running;
@@ -36,6 +39,7 @@ mod soak;
 mod surface;
 #[cfg(feature = "full")]
 mod threads;
+mod topics;
 mod truth;
 #[cfg(feature = "full")]
 mod verify;

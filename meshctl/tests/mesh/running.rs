@@ -14,6 +14,12 @@ use tokio::time::{Instant, sleep};
 /// For whatever happens "in the end".
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// A home that does not exist yet: in `THROUGHLINE_TEST_HOMES`, where `./mesh test` puts what lives for moments, or else in Cargo's folder.
+pub(crate) fn new_home() -> PathBuf {
+    let folder = std::env::var_os("THROUGHLINE_TEST_HOMES").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    PathBuf::from(folder).join(format!("mesh-{:08x}", rand::random::<u32>()))
+}
+
 /// Started by [`Mesh::start`], stopped and wiped when dropped.
 pub(crate) struct Mesh {
     home: PathBuf,
@@ -29,7 +35,7 @@ impl Mesh {
 
     /// The same with more arguments of `up`.
     pub(crate) fn start_with(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mesh-{:08x}", rand::random::<u32>()));
+        let home = new_home();
         let mut mesh = Self { home, status: Value::Null, client: Client::builder().timeout(Duration::from_secs(20)).build().unwrap() };
         let mut command = mesh.command(&["up", "--detach", "--yes", "--ephemeral-ports", "--json"]);
         command.args(arguments);

@@ -58,6 +58,8 @@ fn sample(name: &str, span: &GraphNode) -> &'static str {
         "messaging.kafka.message.key" => "01a1fd7d-15ab-7043-9c8f-0c89734c4bdc",
         "messaging.destination.partition.id" | "messaging.kafka.offset" => "2",
         "messaging.consumer.group.name" => "group",
+        "throughline.consumer.attempts" => "1",
+        "throughline.consumer.outcome" => "processed",
         other => panic!("the contract asks for {other}: add a sample"),
     }
 }

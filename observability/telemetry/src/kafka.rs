@@ -25,20 +25,29 @@ pub struct SendSpan {
 }
 
 impl SendSpan {
-    /// Starts below `parent`: the context which an outbox row kept.
-    pub fn below(parent: &TraceContext, topic: &str, key: &str) -> Self {
-        Self::start(&parent.to_context(), topic, key)
+    /// Starts below `parent`: the context which an outbox row kept. `key` is told where it is text.
+    pub fn below(parent: &TraceContext, topic: &str, key: Option<&str>) -> Self {
+        Self::start(&parent.to_context(), topic, key, Vec::new())
     }
 
     /// Starts below what this thread is serving right now.
-    pub fn below_current(topic: &str, key: &str) -> Self {
-        Self::start(&Context::current(), topic, key)
+    pub fn below_current(topic: &str, key: Option<&str>) -> Self {
+        Self::start(&Context::current(), topic, key, Vec::new())
     }
 
-    fn start(parent: &Context, topic: &str, key: &str) -> Self {
+    /// Starts below the span that sent a record before, with a link to it: the record is sent once more.
+    pub fn again(sender: &TraceContext, topic: &str, key: Option<&str>) -> Self {
+        let parent = sender.to_context();
+        let before = parent.span().span_context().clone();
+        let links = if before.is_valid() { vec![Link::with_context(before)] } else { Vec::new() };
+        Self::start(&parent, topic, key, links)
+    }
+
+    fn start(parent: &Context, topic: &str, key: Option<&str>, links: Vec<Link>) -> Self {
         let mut attributes = shared_attributes(topic, "send", "send");
-        attributes.push(KeyValue::new(semconv::MESSAGING_KAFKA_MESSAGE_KEY, key.to_owned()));
-        let builder = SpanBuilder::from_name(format!("send {topic}")).with_kind(SpanKind::Producer).with_attributes(attributes);
+        attributes.extend(key.map(|key| KeyValue::new(semconv::MESSAGING_KAFKA_MESSAGE_KEY, key.to_owned())));
+        let builder =
+            SpanBuilder::from_name(format!("send {topic}")).with_kind(SpanKind::Producer).with_attributes(attributes).with_links(links);
         Self { edge: Edge::start_kafka(builder, parent), topic: topic.to_owned() }
     }
 
@@ -91,8 +100,51 @@ pub struct ReadFrom<'a> {
     pub key: Option<&'a str>,
 }
 
-/// The span of one record being processed: a child of the span that sent it, with a link to it too.
-#[derive(Debug)]
+/// What became of a delivered record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It has its effect now.
+    Processed,
+    /// It had its effect before.
+    Duplicate,
+    /// It is of a type that came after this program, on a topic of many types: nothing came of it.
+    Ignored,
+    /// The dead letter topic has acknowledged it.
+    DeadLettered,
+    /// Something that it needs is away: it is delivered again.
+    Postponed,
+    /// Left to whoever has the partition next.
+    Abandoned,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Processed, Self::Duplicate, Self::Ignored, Self::DeadLettered, Self::Postponed, Self::Abandoned];
+
+    /// For spans and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Processed => "processed",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::DeadLettered => "dead_lettered",
+            Self::Postponed => "postponed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// How often a record was tried in this delivery.
+pub const ATTEMPTS: &str = "throughline.consumer.attempts";
+/// [`Outcome::name`]
+pub const OUTCOME: &str = "throughline.consumer.outcome";
+/// How often a record was replayed from the dead letters. Absent where it never was.
+pub const REPLAYS: &str = "throughline.replays";
+/// The record header that says so.
+const REPLAYS_HEADER: &str = "dlq.replays";
+
+/// The span of one record being processed: a child of the span that sent it, with a link to it too. Clones are the same span.
+#[derive(Debug, Clone)]
 pub struct ProcessSpan {
     edge: Edge,
     topic: String,
@@ -109,6 +161,7 @@ impl ProcessSpan {
             KeyValue::new(semconv::MESSAGING_CONSUMER_GROUP_NAME, from.group.to_owned()),
         ]);
         attributes.extend(from.key.map(|key| KeyValue::new(semconv::MESSAGING_KAFKA_MESSAGE_KEY, key.to_owned())));
+        attributes.extend(headers.and_then(replays).map(|replays| KeyValue::new(REPLAYS, replays)));
         let sender = parent.span().span_context().clone();
         let links = if sender.is_valid() { vec![Link::with_context(sender)] } else { Vec::new() };
         let builder = SpanBuilder::from_name(format!("process {}", from.topic))
@@ -124,8 +177,9 @@ impl ProcessSpan {
     }
 
     /// Ends the span; `error` is `(error.type, description)` of what made the processing fail.
-    pub fn end(self, error: Option<(String, String)>) {
+    pub fn end(self, attempts: usize, outcome: Outcome, error: Option<(String, String)>) {
         metrics::process(&self.topic, self.edge.since, &self.edge.context);
+        self.edge.set([KeyValue::new(ATTEMPTS, i64::try_from(attempts).unwrap_or(i64::MAX)), KeyValue::new(OUTCOME, outcome.name())]);
         self.edge.end(error);
     }
 }
@@ -137,6 +191,10 @@ fn shared_attributes(topic: &str, name: &'static str, kind: &'static str) -> Vec
         KeyValue::new(semconv::MESSAGING_OPERATION_NAME, name),
         KeyValue::new(semconv::MESSAGING_OPERATION_TYPE, kind),
     ]
+}
+
+fn replays(headers: &BorrowedHeaders) -> Option<i64> {
+    RecordHeaders(headers).get(REPLAYS_HEADER)?.parse().ok().filter(|replays| *replays > 0)
 }
 
 struct RecordHeaders<'a>(&'a BorrowedHeaders);

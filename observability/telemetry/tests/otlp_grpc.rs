@@ -74,7 +74,7 @@ async fn spans_reach_a_backend_behind_tls_that_is_busy_first_and_those_it_reject
     telemetry::metrics::register(&mut registry, &config);
     let telemetry = telemetry::start(&config, "tested").unwrap();
     for topic in ["orders.created", "notifications", "analytics"] {
-        SendSpan::below(&TraceContext::default(), topic, "key").acknowledged(0, 1);
+        SendSpan::below(&TraceContext::default(), topic, Some("key")).acknowledged(0, 1);
     }
     tokio::task::block_in_place(|| telemetry.shutdown());
 

@@ -53,7 +53,7 @@ async fn a_span_goes_out_with_headers_and_compression_again_after_a_refusal_and_
     });
 
     let telemetry = telemetry::start(&config, "tested").unwrap();
-    SendSpan::below(&TraceContext::default(), "orders.created", "key").acknowledged(0, 1);
+    SendSpan::below(&TraceContext::default(), "orders.created", Some("key")).acknowledged(0, 1);
     tokio::task::block_in_place(|| telemetry.shutdown());
 
     let head = received.recv_timeout(Duration::from_secs(10)).unwrap();

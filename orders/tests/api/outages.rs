@@ -63,23 +63,26 @@ async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
         let order = shop.place(&ada, &[(tea, 1)], "").await.unwrap().order.unwrap();
         placed += 1;
         outage(&proxy);
-        unavailable("placing", shop.place(&ada, &[(tea, 1)], "lost")).await;
-        unavailable("getting", shop.get(&order.order_id, &ada.user_id)).await;
-        unavailable("listing", shop.list(&ada.user_id, 0, "")).await;
-        unavailable("a step", shop.step(&order.order_id, OrderStatus::Paid)).await;
-        unavailable("cancelling", shop.cancel(&order.order_id)).await;
-        unavailable("counting", shop.stats(GetOrderStatsRequest::default())).await;
-        unavailable("a report", shop.reports().get_order_values(GetOrderValuesRequest::default())).await;
         let who = CreateCustomerRequest { username: "Bob".into(), email: format!("bob{placed}@example.com") };
-        unavailable("a new customer", shop.customers().create_customer(who)).await;
-        unavailable("a customer", shop.customers().get_customer(GetCustomerRequest { customer_id: ada.user_id.clone() })).await;
-        unavailable("customers", shop.customers().list_customers(ListCustomersRequest::default())).await;
-        unavailable("stock", shop.shelves().get_stock(GetStockRequest { product_id: tea.to_string() })).await;
-        unavailable(
-            "setting stock",
-            shop.shelves().set_stock(SetStockRequest { product_id: tea.to_string(), available: 5, version: None }),
-        )
-        .await;
+        let stock = SetStockRequest { product_id: tea.to_string(), available: 5, version: None };
+        let lines = [(tea, 1)];
+        // side by side: each takes its limit
+        tokio::join!(
+            unavailable("placing", shop.place(&ada, &lines, "lost")),
+            unavailable("getting", shop.get(&order.order_id, &ada.user_id)),
+            unavailable("listing", shop.list(&ada.user_id, 0, "")),
+            unavailable("a step", shop.step(&order.order_id, OrderStatus::Paid)),
+            unavailable("cancelling", shop.cancel(&order.order_id)),
+            unavailable("counting", shop.stats(GetOrderStatsRequest::default())),
+            unavailable("a report", async { shop.reports().get_order_values(GetOrderValuesRequest::default()).await }),
+            unavailable("a new customer", async { shop.customers().create_customer(who).await }),
+            unavailable("a customer", async {
+                shop.customers().get_customer(GetCustomerRequest { customer_id: ada.user_id.clone() }).await
+            }),
+            unavailable("customers", async { shop.customers().list_customers(ListCustomersRequest::default()).await }),
+            unavailable("stock", async { shop.shelves().get_stock(GetStockRequest { product_id: tea.to_string() }).await }),
+            unavailable("setting stock", async { shop.shelves().set_stock(stock).await }),
+        );
         let failures = shop.process.readiness.failures().await;
         assert_eq!(failures.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["postgres"]);
         proxy.heal();
@@ -89,6 +92,21 @@ async fn postgres_cut_off_or_paused_is_unavailable_in_time_and_heals() {
     eventually("it is ready again", async || shop.process.readiness.failures().await.is_empty()).await;
     // the key makes one order of the attempts before, during and after
     assert_eq!(shop.list(&ada.user_id, 0, "").await.unwrap().orders.len(), placed + 1);
+    shop.close().await;
+    direct.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_report_does_not_wait_for_a_postgres_that_is_silent() {
+    let Behind { direct, proxy, shop } = Behind::open().await;
+    let ([tea], ada) = (products(), customer());
+    // a connection is open, and nothing has told that its server will not answer
+    shop.place(&ada, &[(tea, 1)], "").await.unwrap();
+    proxy.freeze();
+    unavailable("counting", shop.stats(GetOrderStatsRequest::default())).await;
+    unavailable("a report", shop.reports().get_order_values(GetOrderValuesRequest::default())).await;
+    proxy.heal();
+    eventually("it reports again", async || shop.stats(GetOrderStatsRequest::default()).await.is_ok()).await;
     shop.close().await;
     direct.close().await;
 }
