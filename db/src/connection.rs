@@ -45,6 +45,12 @@ impl Connection {
         Self { inner, spans }
     }
 
+    /// Which statement comes, where diesel prepares those of its type once because they have one text.
+    fn announce<Q: QueryFragment<Pg> + QueryId>(&self, query: &Q) {
+        let one_text = query.is_safe_to_cache_prepared(&Pg).unwrap_or(false);
+        self.spans.next_is(Q::query_id().filter(|_| one_text));
+    }
+
     async fn run_batch(&self, query: &str) -> QueryResult<()> {
         let mut inner = &self.inner;
         let mut work = pin!(inner.batch_execute(query));
@@ -61,7 +67,9 @@ impl Connection {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
-        let rows = AsyncConnectionCore::load(&mut &self.inner, source);
+        let query = source.as_query();
+        self.announce(&query);
+        let rows = AsyncConnectionCore::load(&mut &self.inner, query);
         let statement = self.spans.begun();
         let work = async move {
             match rows.await {
@@ -79,6 +87,7 @@ impl Connection {
     where
         T: QueryFragment<Pg> + QueryId + 'query,
     {
+        self.announce(&source);
         let work = AsyncConnectionCore::execute_returning_count(&mut &self.inner, source);
         let statement = self.spans.begun();
         let work = async move {

@@ -2,6 +2,8 @@
 
 mod store;
 
+use std::sync::Arc;
+
 use bb8_redis::redis::AsyncCommands;
 use chassis::{
     Process, StartError,
@@ -12,6 +14,7 @@ use db::connection::Connection;
 use db::pool::{DatabaseConfig, Pool};
 use diesel_async::AsyncConnection;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::{
@@ -77,12 +80,15 @@ impl ServiceConfig for Config {
 pub async fn run(config: Config, process: Process) -> Result<(), StartError> {
     let (pool, redis) = (Pool::new(&config.database, NAME, &process)?, Redis::new(&config.redis, NAME, &process)?);
     retention::forget_ids(pool.clone(), NAME, &process);
-    let handler = Analytics { pool, redis, leaderboard_key: config.leaderboard_key };
+    let connections = Arc::new(Semaphore::new(usize::try_from(config.database.pool_size)?));
+    let handler = Analytics { pool, connections, redis, leaderboard_key: config.leaderboard_key };
     consumer::run(&config.kafka, NAME, &[OrderRecorded::TOPIC, UserCreated::TOPIC], handler, &process).await
 }
 
 struct Analytics {
     pool: Pool,
+    /// One permit a connection: whoever waits for their turn here does not take Postgres for away.
+    connections: Arc<Semaphore>,
     redis: Redis,
     leaderboard_key: String,
 }
@@ -93,6 +99,7 @@ impl Handler for Analytics {
             Asked::Effect(effect) => effect,
             Asked::Nothing(handled) => return Ok(handled),
         };
+        let _turn = self.connections.acquire().await.map_err(|error| HandleError::unavailable(error.to_string()))?;
         // a Postgres that hangs must not hang us
         let work = async {
             let mut connection = self.pool.get().await?;

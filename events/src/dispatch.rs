@@ -30,7 +30,8 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { common: Common::on_admin_port(9104), kafka: KafkaConfig::default() }
+        // it does nothing but wait for acknowledgements: the more at once, the more go in one request
+        Self { common: Common::on_admin_port(9104), kafka: KafkaConfig { concurrency: 128, ..KafkaConfig::default() } }
     }
 }
 

@@ -81,7 +81,8 @@ impl Record {
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<Envelope<T>, HandleError> {
-        serde_json::from_slice(&self.payload).map_err(|error| HandleError::permanent(format!("not an event: {error}")).of_class("serde_json::Error"))
+        serde_json::from_slice(&self.payload)
+            .map_err(|error| HandleError::permanent(format!("not an event: {error}")).of_class("serde_json::Error"))
     }
 }
 

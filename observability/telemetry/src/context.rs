@@ -1,14 +1,19 @@
 //! The trace context where it leaves a thread, a task or the process.
 
-use std::collections::HashMap;
-
 use opentelemetry::{
-    Context, global,
-    propagation::{Extractor, Injector},
-    trace::{FutureExt, TraceContextExt, WithContext},
+    Context, SpanId, TraceFlags, TraceId,
+    propagation::{Extractor, Injector, TextMapPropagator},
+    trace::{FutureExt, SpanContext, TraceContextExt, WithContext},
 };
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
 use crate::{config::Hop, setup::forwards};
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+const BAGGAGE: &str = "baggage";
+/// Of version 00.
+const TRACEPARENT_LENGTH: usize = 55;
 
 /// A W3C trace context in its text form, as it is kept in an outbox row.
 /// <https://www.w3.org/TR/trace-context/>
@@ -27,16 +32,37 @@ impl TraceContext {
         if !forwards(Hop::Kafka) {
             return Self::default();
         }
-        let mut carrier = HashMap::new();
+        let mut carrier = Self::default();
         Context::map_current(|context| inject(context, &mut carrier));
-        Self { traceparent: carrier.remove("traceparent"), tracestate: carrier.remove("tracestate").filter(|text| !text.is_empty()) }
+        carrier
     }
 
     pub(crate) fn to_context(&self) -> Context {
-        let mut carrier = HashMap::new();
-        carrier.extend(self.traceparent.clone().map(|text| ("traceparent".to_owned(), text)));
-        carrier.extend(self.tracestate.clone().map(|text| ("tracestate".to_owned(), text)));
-        extract(&carrier)
+        extract(self)
+    }
+}
+
+impl Injector for TraceContext {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            TRACEPARENT => self.traceparent = Some(value),
+            TRACESTATE => self.tracestate = Some(value),
+            _ => {}
+        }
+    }
+}
+
+impl Extractor for TraceContext {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            TRACEPARENT => self.traceparent.as_deref(),
+            TRACESTATE => self.tracestate.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        [TRACEPARENT, TRACESTATE].into_iter().filter(|key| self.get(key).is_some()).collect()
     }
 }
 
@@ -67,13 +93,73 @@ pub fn carry<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     }
 }
 
+/// Writes the context into a carrier, as the SDK's propagators do; without a header where there is nothing to say.
 pub(crate) fn inject(context: &Context, carrier: &mut dyn Injector) {
-    global::get_text_map_propagator(|propagator| propagator.inject_context(context, carrier));
+    let span = context.span();
+    let ids = span.span_context();
+    if ids.is_valid() {
+        carrier.set(TRACEPARENT, traceparent(ids));
+        let state = ids.trace_state().header();
+        if !state.is_empty() {
+            carrier.set(TRACESTATE, state);
+        }
+    }
+    BaggagePropagator::new().inject_context(context, carrier);
 }
 
 /// The remote context that a carrier holds, with nothing of this thread's own.
 pub(crate) fn extract(carrier: &dyn Extractor) -> Context {
-    global::get_text_map_propagator(|propagator| propagator.extract_with_context(&Context::new(), carrier))
+    let context = match carrier.get(TRACEPARENT) {
+        None => Context::new(),
+        Some(text) => match ids(text) {
+            Some((trace, span, flags)) => {
+                let state = carrier.get(TRACESTATE).and_then(|state| state.parse().ok()).unwrap_or_default();
+                Context::new().with_remote_span_context(SpanContext::new(trace, span, flags, true, state))
+            }
+            None => TraceContextPropagator::new().extract_with_context(&Context::new(), carrier),
+        },
+    };
+    match carrier.get(BAGGAGE) {
+        None => context,
+        Some(_) => BaggagePropagator::new().extract_with_context(&context, carrier),
+    }
+}
+
+fn traceparent(ids: &SpanContext) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(TRACEPARENT_LENGTH);
+    let mut part = |before: &str, bytes: &[u8]| {
+        text.push_str(before);
+        for byte in bytes {
+            text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+        }
+    };
+    part("00-", &ids.trace_id().to_bytes());
+    part("-", &ids.span_id().to_bytes());
+    part("-", &[(ids.trace_flags() & TraceFlags::SAMPLED).to_u8()]);
+    text
+}
+
+/// Reads the one form that version 00 has. What is none is left to the SDK, which knows what is allowed beyond it.
+fn ids(text: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
+    let text: &[u8; TRACEPARENT_LENGTH] = text.as_bytes().try_into().ok()?;
+    if !text.starts_with(b"00-") || text[35] != b'-' || text[52] != b'-' {
+        return None;
+    }
+    let (trace, span) = (TraceId::from(hex(&text[3..35])?), SpanId::from(u64::try_from(hex(&text[36..52])?).ok()?));
+    let flags = TraceFlags::new(u8::try_from(hex(&text[53..])?).ok()?) & TraceFlags::SAMPLED;
+    (trace != TraceId::INVALID && span != SpanId::INVALID).then_some((trace, span, flags))
+}
+
+fn hex(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some((number << 4) | u128::from(value))
+    })
 }
 
 /// HTTP headers as a carrier: of `http` 1 (tonic).
@@ -93,8 +179,61 @@ pub(crate) struct HeadersMut<'a>(pub &'a mut http::HeaderMap);
 
 impl Injector for HeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(key), http::HeaderValue::try_from(value)) {
+        let name = match key {
+            TRACEPARENT => Ok(http::HeaderName::from_static(TRACEPARENT)),
+            _ => http::HeaderName::try_from(key),
+        };
+        if let (Ok(name), Ok(value)) = (name, http::HeaderValue::try_from(value)) {
             self.0.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn of(traceparent: &str, tracestate: Option<&str>) -> TraceContext {
+        TraceContext { traceparent: Some(traceparent.to_owned()), tracestate: tracestate.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_is_read_is_what_the_sdk_reads() {
+        let texts = [
+            SAMPLED,
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0G",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
+            " 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 ",
+            "nonsense",
+            "",
+        ];
+        for text in texts {
+            for state in [None, Some(""), Some("vendor=opaque,other=1"), Some("no state")] {
+                let carrier = of(text, state);
+                let expected = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+                let read = extract(&carrier);
+                assert_eq!(read.span().span_context(), expected.span().span_context(), "{text:?} {state:?}");
+                assert_eq!(read.has_active_span(), expected.has_active_span(), "{text:?} {state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_in_goes_on() {
+        for carrier in [of(SAMPLED, None), of(&SAMPLED.replace("-01", "-00"), Some("vendor=opaque,other=1"))] {
+            let mut next = TraceContext::default();
+            inject(&extract(&carrier), &mut next);
+            assert_eq!(next, carrier);
         }
     }
 }

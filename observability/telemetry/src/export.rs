@@ -1,23 +1,28 @@
 //! Where spans leave the process: the OTLP exporter, and a count of every span on its way there.
 
 mod encode;
+mod queue;
 mod raw;
 mod send;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
+use futures::executor::block_on;
 use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanProcessor},
+    trace::{Span, SpanData, SpanProcessor},
 };
+use prost::bytes::Bytes;
+use queue::{Batch, Queue};
 use send::Sender;
 
 use crate::{
@@ -25,6 +30,9 @@ use crate::{
     metrics::{SpanResult, count_spans},
     setup::TelemetryError,
 };
+
+/// How long somebody who asks for it waits until all that has ended is exported.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Spans that were admitted and not yet exported.
 #[derive(Debug, Default)]
@@ -38,11 +46,18 @@ impl Waiting {
     }
 }
 
-/// Hands spans to the batch processor as long as there is room, and counts those for which there is none.
+/// What those who end spans and the exporter's thread share.
+#[derive(Debug)]
+struct Shared {
+    queue: Queue,
+    waiting: Waiting,
+    resource: OnceLock<Resource>,
+}
+
+/// Queues spans for the exporter as long as there is room, and counts those for which there is none.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    inner: BatchSpanProcessor,
-    waiting: Arc<Waiting>,
+    shared: Arc<Shared>,
     room: usize,
     told: AtomicBool,
 }
@@ -54,74 +69,78 @@ impl Admission {
     /// Where the exporter cannot be made as configured.
     pub(crate) fn new(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         let sender = Sender::new(config)?;
-        let waiting = Arc::new(Waiting::default());
-        let batches = BatchConfigBuilder::default()
-            // ours is the limit that counts
-            .with_max_queue_size(config.queue_size + config.batch_size)
-            .with_max_export_batch_size(config.batch_size)
-            .with_scheduled_delay(Duration::from_millis(config.export_interval_ms))
-            .build();
-        let exporter = Exporter { sender, resource: Resource::builder_empty().build(), waiting: Arc::clone(&waiting) };
-        let inner = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-        Ok(Self { inner, waiting, room: config.queue_size, told: AtomicBool::new(false) })
+        let queue = Queue::new(config.batch_size, Duration::from_millis(config.export_interval_ms));
+        let shared = Arc::new(Shared { queue, waiting: Waiting::default(), resource: OnceLock::new() });
+        let exporter = Exporter { sender, shared: Arc::clone(&shared) };
+        thread::Builder::new()
+            .name("span-exporter".into())
+            .spawn(move || exporter.run())
+            .map_err(|error| TelemetryError::Exporter { endpoint: config.otlp_endpoint.clone(), problem: error.to_string() })?;
+        Ok(Self { shared, room: config.queue_size, told: AtomicBool::new(false) })
     }
 }
 
 impl SpanProcessor for Admission {
-    fn on_start(&self, span: &mut Span, context: &Context) {
-        self.inner.on_start(span, context);
-    }
+    fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
         if !span.span_context.is_sampled() {
             return;
         }
-        if self.waiting.0.fetch_add(1, Ordering::Relaxed) >= self.room {
-            self.waiting.0.fetch_sub(1, Ordering::Relaxed);
+        let waiting = &self.shared.waiting;
+        if waiting.0.fetch_add(1, Ordering::Relaxed) >= self.room {
+            waiting.0.fetch_sub(1, Ordering::Relaxed);
             count_spans(SpanResult::Dropped, 1);
             if !self.told.swap(true, Ordering::Relaxed) {
                 tracing::warn!(queue_size = self.room, "spans are dropped: more end than can be exported");
             }
             return;
         }
-        self.inner.on_end(span);
+        if !self.shared.queue.push(&span.instrumentation_scope, &encode::span(&span)) {
+            count_spans(SpanResult::Failed, waiting.take(1));
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
+        if self.shared.queue.flush(FLUSH) { Ok(()) } else { Err(OTelSdkError::Timeout(FLUSH)) }
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let result = self.inner.shutdown_with_timeout(timeout);
-        let left = self.waiting.0.swap(0, Ordering::Relaxed);
+        let ended = self.shared.queue.stop(timeout);
+        let left = self.shared.waiting.0.swap(0, Ordering::Relaxed);
         if left > 0 {
             count_spans(SpanResult::Failed, left);
             tracing::warn!(spans = left, "spans are lost: they could not be exported before the end");
         }
-        result
+        if ended { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
+        // the SDK says it once, before there is a span
+        let _ = self.shared.resource.set(resource.clone());
     }
 }
 
-/// Encodes and sends batches, and counts what became of each span.
+/// Sends batches, and counts what became of each span.
 #[derive(Debug)]
 struct Exporter {
     sender: Sender,
-    resource: Resource,
-    waiting: Arc<Waiting>,
+    shared: Arc<Shared>,
 }
 
-impl opentelemetry_sdk::trace::SpanExporter for Exporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
-        let request = encode::request(&self.resource, &batch);
-        // gone before the request travels: a backend that is slow holds bytes, not spans
-        drop(batch);
-        let result = self.sender.send(request).await;
-        let spans = self.waiting.take(spans);
+impl Exporter {
+    fn run(self) {
+        let _none_of_its_own = Context::enter_telemetry_suppressed_scope();
+        while let Some(batch) = self.shared.queue.next() {
+            self.export(batch);
+        }
+    }
+
+    fn export(&self, batch: Batch) {
+        let mut bytes = Bytes::from(batch.bytes);
+        let request = encode::request(self.shared.resource.get_or_init(|| Resource::builder_empty().build()), &batch.scopes, &bytes);
+        let result = block_on(self.sender.send(request));
+        let spans = self.shared.waiting.take(batch.spans);
         match result {
             Ok(answer) => {
                 let rejected = usize::try_from(answer.rejected_spans).unwrap_or(0).min(spans);
@@ -130,17 +149,13 @@ impl opentelemetry_sdk::trace::SpanExporter for Exporter {
                     count_spans(SpanResult::Failed, rejected);
                     tracing::warn!(spans = rejected, reason = answer.error_message, "spans are lost: the backend rejects them");
                 }
-                Ok(())
             }
             Err(error) => {
                 count_spans(SpanResult::Failed, spans);
                 tracing::warn!(error, spans, "spans are lost: the export failed");
-                Err(OTelSdkError::InternalFailure(error))
             }
         }
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.resource = resource.clone();
+        bytes.clear();
+        self.shared.queue.give_back(bytes.into());
     }
 }

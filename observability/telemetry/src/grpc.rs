@@ -27,9 +27,12 @@ fn method(path: &str) -> String {
 /// What the conventions put for methods that are none.
 pub(crate) const OTHER: &str = "_OTHER";
 
-/// `rpc.method` follows at the end of the call: until then nobody knows whether the callee has it.
-fn attributes() -> Vec<KeyValue> {
-    vec![KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc")]
+/// `rpc.method` follows at the end of the call, with the status: until then nobody knows whether the callee has it.
+fn attributes(server: &[KeyValue]) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(server.len() + 3);
+    attributes.push(KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"));
+    attributes.extend_from_slice(server);
+    attributes
 }
 
 /// The name of a status code as the gRPC specification and the conventions spell it.

@@ -122,12 +122,14 @@ fn body_size(headers: &HeaderMap) -> u64 {
 
 fn attributes(request: &ServiceRequest, method: &'static str) -> Vec<KeyValue> {
     let connection = request.connection_info();
-    let mut attributes = vec![
+    // with room for what is known at the end
+    let mut attributes = Vec::with_capacity(12);
+    attributes.extend([
         KeyValue::new(semconv::HTTP_REQUEST_METHOD, method),
         KeyValue::new(semconv::URL_PATH, request.path().to_owned()),
         KeyValue::new(semconv::URL_SCHEME, connection.scheme().to_owned()),
         KeyValue::new(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version())),
-    ];
+    ]);
     if method == OTHER {
         attributes.push(KeyValue::new(semconv::HTTP_REQUEST_METHOD_ORIGINAL, request.method().to_string()));
     }

@@ -6,7 +6,7 @@ mod process;
 use std::{
     borrow::Cow,
     fmt::Write,
-    sync::LazyLock,
+    sync::{LazyLock, OnceLock},
     time::{Instant, SystemTime},
 };
 
@@ -145,10 +145,14 @@ fn observe<L>(family: &Latency<L>, labels: &L, value: f64, context: &Context)
 where
     L: Clone + std::hash::Hash + Eq,
 {
+    note(&family.get_or_create(labels), value, context);
+}
+
+fn note(histogram: &HistogramWithExemplars<Exemplar>, value: f64, context: &Context) {
     let span = context.span();
     let ids = span.span_context();
     let exemplar = ids.is_sampled().then(|| Exemplar { trace_id: Hex(ids.trace_id()) });
-    family.get_or_create(labels).observe(value, exemplar, Some(SystemTime::now()));
+    histogram.observe(value, exemplar, Some(SystemTime::now()));
 }
 
 /// An HTTP request was answered; `method` is a known one or `_OTHER`, `route` the pattern, none where no route matched.
@@ -181,7 +185,27 @@ pub(crate) fn rpc(side: crate::grpc::Side, method: &str, code: i32, since: Insta
     observe(family, &labels, since.elapsed().as_secs_f64(), context);
 }
 
-/// A statement or command of a request has ended.
+/// The latency of one operation, looked up once.
+#[derive(Debug)]
+pub(crate) struct DbLatency {
+    labels: DbLabels,
+    histogram: OnceLock<HistogramWithExemplars<Exemplar>>,
+}
+
+impl DbLatency {
+    pub(crate) fn new(system: &'static str, operation: &str) -> Self {
+        let labels = DbLabels { db_operation_name: operation.to_owned(), db_system_name: system.into() };
+        Self { labels, histogram: OnceLock::new() }
+    }
+
+    /// A statement of a request has ended.
+    pub(crate) fn observe(&self, since: Instant, context: &Context) {
+        let histogram = self.histogram.get_or_init(|| RED.db.get_or_create_owned(&self.labels));
+        note(histogram, since.elapsed().as_secs_f64(), context);
+    }
+}
+
+/// A command of a request has ended.
 pub(crate) fn db(system: &'static str, operation: &str, since: Instant, context: &Context) {
     let labels = DbLabels { db_operation_name: operation.to_owned(), db_system_name: system.into() };
     observe(&RED.db, &labels, since.elapsed().as_secs_f64(), context);

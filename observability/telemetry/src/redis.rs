@@ -10,21 +10,20 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 use crate::{
     metrics,
     setup::makes_spans,
-    span::{Edge, has_parent},
+    span::{Edge, has_parent, server},
 };
 
 /// A Redis connection with a client span for each command or pipeline that runs within a request.
 #[derive(Debug, Clone)]
 pub struct RedisSpans<C> {
     inner: C,
-    host: String,
-    port: u16,
+    server: Vec<KeyValue>,
 }
 
 impl<C> RedisSpans<C> {
     /// Wraps a connection to `host`:`port`.
     pub fn new(inner: C, host: &str, port: u16) -> Self {
-        Self { inner, host: host.to_owned(), port }
+        Self { inner, server: server(host, port) }
     }
 }
 
@@ -34,13 +33,13 @@ impl<C: ConnectionLike> RedisSpans<C> {
         if !makes_spans() || !has_parent(&parent) {
             return None;
         }
-        let mut attributes = vec![
+        let mut attributes = Vec::with_capacity(7);
+        attributes.extend([
             KeyValue::new(semconv::DB_SYSTEM_NAME, "redis"),
             KeyValue::new(semconv::DB_NAMESPACE, self.inner.get_db().to_string()),
             KeyValue::new(semconv::DB_OPERATION_NAME, operation.to_owned()),
-            KeyValue::new(semconv::SERVER_ADDRESS, self.host.clone()),
-            KeyValue::new(semconv::SERVER_PORT, i64::from(self.port)),
-        ];
+        ]);
+        attributes.extend_from_slice(&self.server);
         if let Some(batch) = batch {
             attributes.extend(i64::try_from(batch.size).map(|size| KeyValue::new(semconv::DB_OPERATION_BATCH_SIZE, size)));
             attributes.push(KeyValue::new(semconv::DB_QUERY_TEXT, batch.text()));

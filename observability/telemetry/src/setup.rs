@@ -2,10 +2,9 @@
 
 use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
-use opentelemetry::{KeyValue, global, propagation::TextMapCompositePropagator, trace::TracerProvider as _};
+use opentelemetry::{KeyValue, global, trace::TracerProvider as _};
 use opentelemetry_sdk::{
     Resource,
-    propagation::{BaggagePropagator, TraceContextPropagator},
     resource::{EnvResourceDetector, TelemetryResourceDetector},
     trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
@@ -83,10 +82,6 @@ pub struct Telemetry {
 /// # Errors
 /// [`TelemetryError`] where the exporter cannot be made as configured.
 pub fn start(config: &TelemetryConfig, service_name: &'static str) -> Result<Telemetry, TelemetryError> {
-    global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-        Box::new(TraceContextPropagator::new()),
-        Box::new(BaggagePropagator::new()),
-    ]));
     let exports = config.mode == Mode::Sdk || (config.mode == Mode::Ebpf && config.kafka_spans);
     let provider = exports.then(|| provider(config, service_name)).transpose()?;
     let scope = opentelemetry::InstrumentationScope::builder("throughline").with_schema_url(SCHEMA_URL).build();

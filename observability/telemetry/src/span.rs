@@ -1,9 +1,9 @@
 //! Starting and ending spans: all that the layers share.
 
-use std::{borrow::Cow, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use opentelemetry::{
-    Context, KeyValue,
+    Context, KeyValue, Value,
     trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer},
 };
 use opentelemetry_semantic_conventions::attribute as semconv;
@@ -22,7 +22,12 @@ pub(crate) struct Edge {
 impl Edge {
     /// HTTP, gRPC, SQL, Redis.
     pub(crate) fn start(name: impl Into<Cow<'static, str>>, kind: SpanKind, attributes: Vec<KeyValue>, parent: &Context) -> Self {
-        Self::build(makes_spans(), || SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes), parent)
+        let builder = || {
+            let mut builder = SpanBuilder::from_name(name).with_kind(kind);
+            builder.attributes = Some(attributes);
+            builder
+        };
+        Self::build(makes_spans(), builder, parent)
     }
 
     /// Records sent to and read from Kafka, for which OBI has no span.
@@ -68,4 +73,14 @@ impl Edge {
 /// True where a call made now belongs to somebody's request. Polling loops and pings do not, and get no span.
 pub(crate) fn has_parent(context: &Context) -> bool {
     context.has_active_span() && context.span().span_context().is_valid()
+}
+
+/// A text that many spans say: their copies are of a pointer.
+pub(crate) fn shared(text: &str) -> Value {
+    Value::String(Arc::<str>::from(text).into())
+}
+
+/// The callee of client spans.
+pub(crate) fn server(host: &str, port: impl Into<i64>) -> Vec<KeyValue> {
+    vec![KeyValue::new(semconv::SERVER_ADDRESS, shared(host)), KeyValue::new(semconv::SERVER_PORT, port.into())]
 }

@@ -4,6 +4,7 @@
 mod summary;
 
 use std::{
+    any::TypeId,
     collections::HashMap,
     fmt::{self, Write},
     pin::Pin,
@@ -22,12 +23,12 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 use summary::Summary;
 
 use crate::{
-    metrics,
+    metrics::DbLatency,
     setup::makes_spans,
-    span::{Edge, has_parent},
+    span::{Edge, has_parent, server, shared},
 };
 
-/// Statements whose summary a connection remembers. A program has dozens; the bound is for those that build SQL.
+/// Statements that a connection remembers. A program has dozens; the bound is for those that build SQL.
 const REMEMBERED: usize = 256;
 
 /// Instrumentation for one connection: a client span for each statement that runs within a request, with the statement's
@@ -44,15 +45,25 @@ struct State {
     namespace: Arc<str>,
     server: Vec<KeyValue>,
     echo: bool,
-    summaries: HashMap<String, Arc<Summary>>,
+    known: HashMap<String, Arc<Known>>,
+    known_types: HashMap<TypeId, Arc<Known>>,
+    expected: Option<TypeId>,
     begun: Statement,
+}
+
+/// What is always the same about a statement.
+#[derive(Debug)]
+struct Known {
+    text: String,
+    summary: String,
+    attributes: Vec<KeyValue>,
+    latency: DbLatency,
 }
 
 impl SqlSpans {
     /// For connections to `database` (`db.namespace`) at `host`:`port`.
     pub fn new(database: &str, host: &str, port: u16) -> Self {
-        let server = vec![KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()), KeyValue::new(semconv::SERVER_PORT, i64::from(port))];
-        Self(Arc::new(Mutex::new(State { namespace: database.into(), server, ..State::default() })))
+        Self(Arc::new(Mutex::new(State { namespace: database.into(), server: server(host, port), ..State::default() })))
     }
 
     /// The same; each statement is logged, too, where `on`: its text without bind values, and how long it took.
@@ -62,10 +73,18 @@ impl SqlSpans {
         self
     }
 
+    /// The statement that is sent next is of this type, and all of that type have one text: diesel's own rule for which
+    /// statements are prepared once. Its text is made once then, and not each time.
+    pub fn next_is(&self, statement: Option<TypeId>) {
+        self.state().expected = statement;
+    }
+
     /// The statement that has just begun, to whoever has sent it.
     #[must_use]
     pub fn begun(&self) -> Statement {
-        std::mem::take(&mut self.state().begun)
+        let mut state = self.state();
+        state.expected = None;
+        std::mem::take(&mut state.begun)
     }
 
     /// A panic of another holder leaves nothing half-done in here.
@@ -77,7 +96,7 @@ impl SqlSpans {
 /// A statement under way. It is over when it is dropped: nobody waits for it any more.
 #[derive(Debug, Default)]
 pub struct Statement {
-    span: Option<(Edge, Arc<Summary>)>,
+    span: Option<(Edge, Arc<Known>)>,
     echo: Option<(String, Instant)>,
 }
 
@@ -98,8 +117,8 @@ impl Statement {
             let (duration_ms, error) = (since.elapsed().as_secs_f64() * 1_000.0, error.as_ref().map(|(kind, _)| kind.as_str()));
             tracing::info!(target: "sql", duration_ms, error, "{text}");
         }
-        if let Some((edge, summary)) = self.span.take() {
-            metrics::db("postgresql", &summary.operation, edge.since, &edge.context);
+        if let Some((edge, known)) = self.span.take() {
+            known.latency.observe(edge.since, &edge.context);
             edge.end(error);
         }
     }
@@ -113,40 +132,53 @@ impl Drop for Statement {
 
 impl State {
     fn begin(&mut self, query: &dyn fmt::Display) {
+        let expected = self.expected.take();
         let parent = Context::current();
         let spans = makes_spans() && has_parent(&parent);
         if !spans && !self.echo {
             return;
         }
-        let text = statement_text(query);
-        let echo = self.echo.then(|| (text.clone(), Instant::now()));
-        let span = spans.then(|| self.span(text, &parent));
-        self.begun = Statement { span, echo };
+        let known = self.known(expected, query);
+        let echo = self.echo.then(|| (known.text.clone(), Instant::now()));
+        let edge = |known: &Known| Edge::start(known.summary.clone(), SpanKind::Client, known.attributes.clone(), &parent);
+        self.begun = Statement { span: spans.then(|| (edge(&known), known)), echo };
     }
 
-    fn span(&mut self, text: String, parent: &Context) -> (Edge, Arc<Summary>) {
-        let summary = self.summary(&text);
+    fn known(&mut self, expected: Option<TypeId>, query: &dyn fmt::Display) -> Arc<Known> {
+        if let Some(known) = expected.and_then(|id| self.known_types.get(&id)) {
+            return Arc::clone(known);
+        }
+        let known = self.known_text(statement_text(query));
+        if let Some(id) = expected.filter(|_| self.known_types.len() < REMEMBERED) {
+            self.known_types.insert(id, Arc::clone(&known));
+        }
+        known
+    }
+
+    fn known_text(&mut self, text: String) -> Arc<Known> {
+        if let Some(known) = self.known.get(&text) {
+            return Arc::clone(known);
+        }
+        let known = Arc::new(self.learn(&text));
+        if self.known.len() < REMEMBERED {
+            self.known.insert(text, Arc::clone(&known));
+        }
+        known
+    }
+
+    fn learn(&self, text: &str) -> Known {
+        let Summary { text: summary, operation, collection } = Summary::of(text);
+        let latency = DbLatency::new("postgresql", &operation);
         let mut attributes = vec![
             KeyValue::new(semconv::DB_SYSTEM_NAME, "postgresql"),
             KeyValue::new(semconv::DB_NAMESPACE, Arc::clone(&self.namespace)),
-            KeyValue::new(semconv::DB_OPERATION_NAME, summary.operation.clone()),
-            KeyValue::new(semconv::DB_QUERY_SUMMARY, summary.text.clone()),
-            KeyValue::new(semconv::DB_QUERY_TEXT, text),
+            KeyValue::new(semconv::DB_OPERATION_NAME, shared(&operation)),
+            KeyValue::new(semconv::DB_QUERY_SUMMARY, shared(&summary)),
+            KeyValue::new(semconv::DB_QUERY_TEXT, shared(text)),
         ];
-        attributes.extend(summary.collection.clone().map(|name| KeyValue::new(semconv::DB_COLLECTION_NAME, name)));
+        attributes.extend(collection.map(|name| KeyValue::new(semconv::DB_COLLECTION_NAME, shared(&name))));
         attributes.extend(self.server.iter().cloned());
-        (Edge::start(summary.text.clone(), SpanKind::Client, attributes, parent), summary)
-    }
-
-    fn summary(&mut self, text: &str) -> Arc<Summary> {
-        if let Some(summary) = self.summaries.get(text) {
-            return Arc::clone(summary);
-        }
-        let summary = Arc::new(Summary::of(text));
-        if self.summaries.len() < REMEMBERED {
-            self.summaries.insert(text.to_owned(), Arc::clone(&summary));
-        }
-        summary
+        Known { text: text.to_owned(), summary, attributes, latency }
     }
 }
 
@@ -212,39 +244,4 @@ fn statement_text(query: &dyn fmt::Display) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use diesel::{ExpressionMethods, QueryDsl, debug_query, pg::Pg};
-
-    use super::*;
-
-    diesel::table! {
-        users (user_id) {
-            user_id -> Integer,
-            email -> Text,
-        }
-    }
-
-    #[test]
-    fn statements_under_way_at_once_are_each_its_senders() {
-        let spans = SqlSpans::default().with_echo(true);
-        let text = |statement: &Statement| statement.echo.as_ref().map(|(text, _)| text.clone());
-        spans.state().begin(&"SELECT 1");
-        let one = spans.begun();
-        spans.state().begin(&"SELECT 2");
-        let other = spans.begun();
-        one.end(None);
-        assert_eq!(text(&other).as_deref(), Some("SELECT 2"));
-        assert_eq!(text(&spans.begun()), None, "nothing has begun since");
-    }
-
-    #[test]
-    fn bind_values_stay_out_of_the_text() {
-        let query = users::table.filter(users::email.eq("secret@example.com")).select(users::user_id);
-        let printed = debug_query::<Pg, _>(&query);
-        assert!(printed.to_string().contains("secret@example.com"), "diesel prints binds, so the test can fail");
-        let text = statement_text(&printed);
-        assert!(text.starts_with("SELECT"), "{text}");
-        assert!(!text.contains("secret"), "{text}");
-        assert!(!text.contains("binds"), "{text}");
-    }
-}
+mod tests;

@@ -11,39 +11,62 @@ use opentelemetry::{
     trace::{Event, Link, SpanContext, SpanKind, Status},
 };
 use opentelemetry_sdk::{Resource, trace::SpanData};
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::{
+    bytes::Bytes,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+};
 
 /// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`
 const HAS_IS_REMOTE: u32 = 0x100;
 /// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`
 const IS_REMOTE: u32 = 0x200;
 
-/// One request with all of `spans`, in their order.
-pub(super) fn request(resource: &Resource, spans: &[SpanData]) -> Vec<u8> {
-    let mut out = Out(Vec::with_capacity(512 + spans.len() * 640));
-    out.message(1, |resource_spans| {
-        resource_spans.message(1, |described| resource.iter().for_each(|(key, value)| described.attribute(1, key, value)));
-        for same_scope in spans.chunk_by(|one, other| one.instrumentation_scope == other.instrumentation_scope) {
-            resource_spans.message(2, |scope_spans| scope_spans.scope_spans(&same_scope[0].instrumentation_scope, same_scope));
-        }
-        resource_spans.text(3, resource.schema_url().unwrap_or_default());
-    });
+/// A span as a member of `ScopeSpans`, without its tag and length.
+pub(super) fn span(span: &SpanData) -> Vec<u8> {
+    let mut out = Out(Vec::with_capacity(1024));
+    out.span(span);
     out.0
 }
 
+/// Adds a message's tag and length to what goes before it.
+pub(super) fn frame(tag: u32, length: usize, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(length as u64, out);
+}
+
+/// A request around spans that are encoded and framed already, in pieces; `scopes` tells where in `spans` those of each end.
+pub(super) fn request(resource: &Resource, scopes: &[(InstrumentationScope, usize)], spans: &Bytes) -> Vec<Bytes> {
+    let mut described = Out::default();
+    described.message(1, |out| resource.iter().for_each(|(key, value)| out.attribute(1, key, value)));
+    let mut pieces = vec![Bytes::from(described.0)];
+    let mut begin = 0;
+    for (scope, end) in scopes {
+        let (mut before, mut after) = (Out::default(), Out::default());
+        before.message(1, |out| out.scope(scope));
+        after.text(3, scope.schema_url().unwrap_or_default());
+        let mut head = Vec::new();
+        frame(2, before.0.len() + (end - begin) + after.0.len(), &mut head);
+        head.append(&mut before.0);
+        pieces.extend([head.into(), spans.slice(begin..*end), after.0.into()]);
+        begin = *end;
+    }
+    let mut after = Out::default();
+    after.text(3, resource.schema_url().unwrap_or_default());
+    pieces.push(after.0.into());
+    let mut head = Vec::new();
+    frame(1, pieces.iter().map(Bytes::len).sum(), &mut head);
+    pieces.insert(0, head.into());
+    pieces
+}
+
+#[derive(Default)]
 struct Out(Vec<u8>);
 
 impl Out {
-    fn scope_spans(&mut self, scope: &InstrumentationScope, spans: &[SpanData]) {
-        self.message(1, |described| {
-            described.text(1, scope.name());
-            described.text(2, scope.version().unwrap_or_default());
-            scope.attributes().for_each(|attribute| described.key_value(3, attribute));
-        });
-        for span in spans {
-            self.message(2, |out| out.span(span));
-        }
-        self.text(3, scope.schema_url().unwrap_or_default());
+    fn scope(&mut self, scope: &InstrumentationScope) {
+        self.text(1, scope.name());
+        self.text(2, scope.version().unwrap_or_default());
+        scope.attributes().for_each(|attribute| self.key_value(3, attribute));
     }
 
     fn span(&mut self, span: &SpanData) {
@@ -107,11 +130,19 @@ impl Out {
         self.attribute(tag, &attribute.key, &attribute.value);
     }
 
+    /// Nearly all of a span are these: where the length of the value is known, nothing is moved for it.
     fn attribute(&mut self, tag: u32, key: &Key, value: &Value) {
-        self.message(tag, |out| {
-            out.text(1, key.as_str());
-            out.message(2, |out| out.value(value));
-        });
+        let key = key.as_str();
+        let Some(length) = scalar_length(value).filter(|_| !key.is_empty()) else {
+            return self.message(tag, |out| {
+                out.text(1, key);
+                out.message(2, |out| out.value(value));
+            });
+        };
+        frame(tag, field_length(key.len()) + field_length(length), &mut self.0);
+        self.bytes(1, key.as_bytes());
+        frame(2, length, &mut self.0);
+        self.value(value);
     }
 
     /// A member of a `oneof` is written even where it is empty or zero.
@@ -144,15 +175,16 @@ impl Out {
         write(self);
         let length = (self.0.len() - begin - 1) as u64;
         let more = encoded_len_varint(length) - 1;
-        let end = self.0.len();
-        self.0.resize(end + more, 0);
-        self.0.copy_within(begin + 1..end, begin + 1 + more);
+        if more > 0 {
+            let end = self.0.len();
+            self.0.resize(end + more, 0);
+            self.0.copy_within(begin + 1..end, begin + 1 + more);
+        }
         encode_varint(length, &mut &mut self.0[begin..=begin + more]);
     }
 
     fn bytes(&mut self, tag: u32, bytes: &[u8]) {
-        encode_key(tag, WireType::LengthDelimited, &mut self.0);
-        encode_varint(bytes.len() as u64, &mut self.0);
+        frame(tag, bytes.len(), &mut self.0);
         self.0.extend_from_slice(bytes);
     }
 
@@ -179,6 +211,22 @@ impl Out {
     }
 }
 
+/// The length of a field with a tag below 16, its tag and length included.
+fn field_length(length: usize) -> usize {
+    1 + encoded_len_varint(length as u64) + length
+}
+
+/// What [`Out::value`] writes, where that is one field.
+fn scalar_length(value: &Value) -> Option<usize> {
+    match value {
+        Value::String(text) => Some(field_length(text.as_str().len())),
+        Value::Bool(_) => Some(2),
+        Value::I64(number) => Some(1 + encoded_len_varint(number.cast_unsigned())),
+        Value::F64(_) => Some(9),
+        _ => None,
+    }
+}
+
 fn kind(kind: &SpanKind) -> u64 {
     match kind {
         SpanKind::Internal => 1,
@@ -194,94 +242,4 @@ fn nanoseconds(time: SystemTime) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use opentelemetry::{TraceFlags, TraceId, trace::TraceState};
-    use opentelemetry_proto::{
-        tonic::collector::trace::v1::ExportTraceServiceRequest,
-        transform::{common::tonic::ResourceAttributesWithSchema, trace::tonic::group_spans_by_resource_and_scope},
-    };
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
-    use prost::Message;
-
-    use super::*;
-
-    fn context(trace: u128, span: u64, remote: bool) -> SpanContext {
-        let state = TraceState::from_key_value([("vendor", "opaque")]).unwrap();
-        SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::SAMPLED, remote, state)
-    }
-
-    fn values() -> Vec<KeyValue> {
-        vec![
-            KeyValue::new("text", "a text"),
-            KeyValue::new("empty", ""),
-            KeyValue::new("long", "x".repeat(20_000)),
-            KeyValue::new("yes", true),
-            KeyValue::new("no", false),
-            KeyValue::new("zero", 0),
-            KeyValue::new("negative", -1),
-            KeyValue::new("many", i64::MAX),
-            KeyValue::new("part", 0.5),
-            KeyValue::new("bools", Value::Array(vec![true, false].into())),
-            KeyValue::new("numbers", Value::Array(vec![1, -2].into())),
-            KeyValue::new("parts", Value::Array(vec![1.5, -2.5].into())),
-            KeyValue::new("texts", Value::Array(vec![opentelemetry::StringValue::from("a"), "".into()].into())),
-        ]
-    }
-
-    fn span(kind: SpanKind, status: Status, scope: &InstrumentationScope) -> SpanData {
-        let time = UNIX_EPOCH + Duration::new(1_790_000_000, 123_456_789);
-        let (mut events, mut links) = (SpanEvents::default(), SpanLinks::default());
-        events.events.push(Event::new("retry", time, values(), 1));
-        events.dropped_count = 2;
-        links.links.push(Link::new(context(7, 8, true), values(), 3));
-        links.links.push(Link::with_context(context(9, 10, false)));
-        links.dropped_count = 4;
-        SpanData {
-            span_context: context(1, 2, false),
-            parent_span_id: SpanId::from(3),
-            parent_span_is_remote: true,
-            span_kind: kind,
-            name: "GET /api/v1/products/{id}".into(),
-            start_time: time,
-            end_time: time + Duration::from_millis(5),
-            attributes: values(),
-            dropped_attributes_count: 5,
-            events,
-            links,
-            status,
-            instrumentation_scope: scope.clone(),
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_what_the_generated_messages_say() {
-        let scopes = [
-            InstrumentationScope::builder("throughline")
-                .with_version("1")
-                .with_schema_url("https://example.org/1")
-                .with_attributes(values())
-                .build(),
-            InstrumentationScope::builder("other").build(),
-        ];
-        let mut spans = vec![
-            span(SpanKind::Server, Status::Unset, &scopes[0]),
-            span(SpanKind::Client, Status::error("refused"), &scopes[0]),
-            span(SpanKind::Producer, Status::Ok, &scopes[0]),
-            span(SpanKind::Consumer, Status::error(""), &scopes[1]),
-            span(SpanKind::Internal, Status::Unset, &scopes[1]),
-        ];
-        spans[0].parent_span_id = SpanId::INVALID;
-        spans[0].parent_span_is_remote = false;
-        for resource in [
-            Resource::builder_empty().with_attributes(values()).build(),
-            Resource::builder_empty().with_schema_url([KeyValue::new("a", "b")], "https://example.org/2").build(),
-        ] {
-            let written = ExportTraceServiceRequest::decode(request(&resource, &spans).as_slice()).unwrap();
-            let attributes = ResourceAttributesWithSchema::from(&resource);
-            let expected = ExportTraceServiceRequest { resource_spans: group_spans_by_resource_and_scope(spans.clone(), &attributes) };
-            assert_eq!(written, expected);
-        }
-    }
-}
+mod tests;

@@ -6,12 +6,12 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-/// Bytes in, bytes out.
+/// Pieces of a message in, bytes out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RawCodec;
 
 impl Codec for RawCodec {
-    type Encode = Bytes;
+    type Encode = Vec<Bytes>;
     type Decode = Bytes;
     type Encoder = Self;
     type Decoder = Self;
@@ -26,11 +26,14 @@ impl Codec for RawCodec {
 }
 
 impl Encoder for RawCodec {
-    type Item = Bytes;
+    type Item = Vec<Bytes>;
     type Error = Status;
 
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
+    fn encode(&mut self, pieces: Vec<Bytes>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(pieces.iter().map(Bytes::len).sum());
+        for piece in pieces {
+            buffer.put(piece);
+        }
         Ok(())
     }
 }

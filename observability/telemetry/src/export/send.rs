@@ -90,9 +90,9 @@ impl Sender {
         Ok(Self { transport, timeout: Duration::from_millis(config.otlp_timeout_ms) })
     }
 
-    /// Sends an encoded request; tells what of it the backend left out. An error is the last attempt's. Blocks between
+    /// Sends an encoded request, given in pieces; tells what of it the backend left out. An error is the last attempt's. Blocks between
     /// attempts: it runs on the exporter's own thread.
-    pub(super) async fn send(&self, request: Vec<u8>) -> Result<PartialSuccess, String> {
+    pub(super) async fn send(&self, request: Vec<Bytes>) -> Result<PartialSuccess, String> {
         let request = self.packed(request)?;
         let (deadline, mut pause) = (Instant::now() + self.timeout, PAUSE);
         loop {
@@ -115,15 +115,16 @@ impl Sender {
     }
 
     /// tonic compresses by itself; for HTTP it is done once for all attempts.
-    fn packed(&self, request: Vec<u8>) -> Result<Bytes, String> {
+    fn packed(&self, request: Vec<Bytes>) -> Result<Vec<Bytes>, String> {
         if !matches!(self.transport, Transport::Http { gzip: true, .. }) {
-            return Ok(request.into());
+            return Ok(request);
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(&request).and_then(|()| encoder.finish()).map(Bytes::from).map_err(|error| error.to_string())
+        let written = request.iter().try_for_each(|piece| encoder.write_all(piece)).and_then(|()| encoder.finish());
+        written.map(|packed| vec![packed.into()]).map_err(|error| error.to_string())
     }
 
-    async fn attempt(&self, request: Bytes) -> Result<Bytes, Failure> {
+    async fn attempt(&self, request: Vec<Bytes>) -> Result<Bytes, Failure> {
         match &self.transport {
             Transport::Grpc { client, metadata } => {
                 let mut client = client.clone();
@@ -140,7 +141,7 @@ impl Sender {
                 for (name, value) in headers {
                     post = post.header(name, value);
                 }
-                let mut response = post.send(&request[..]).map_err(|error| Failure::Passing(error.to_string(), None))?;
+                let mut response = post.send(&request.concat()[..]).map_err(|error| Failure::Passing(error.to_string(), None))?;
                 let status = response.status();
                 if !status.is_success() {
                     return Err(of_http(status, response.headers()));

@@ -107,16 +107,17 @@ impl SpanEnd {
             return;
         }
         let name = code_name(code);
-        self.edge.set([KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, name)]);
+        let status = KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, name);
         let method = std::mem::take(&mut self.method);
         // one that nobody serves is the caller's invention
         if self.side == Side::Server && code == Code::Unimplemented {
             metrics::rpc(self.side, OTHER, code.into(), self.edge.since, &self.edge.context);
             self.edge.rename(OTHER.to_owned());
-            self.edge.set([KeyValue::new(semconv::RPC_METHOD, OTHER), KeyValue::new(semconv::RPC_METHOD_ORIGINAL, method)]);
+            let original = KeyValue::new(semconv::RPC_METHOD_ORIGINAL, method);
+            self.edge.set([status, KeyValue::new(semconv::RPC_METHOD, OTHER), original]);
         } else {
             metrics::rpc(self.side, &method, code.into(), self.edge.since, &self.edge.context);
-            self.edge.set([KeyValue::new(semconv::RPC_METHOD, method)]);
+            self.edge.set([status, KeyValue::new(semconv::RPC_METHOD, method)]);
         }
         self.edge.end(is_failure(self.side, code).then(|| (name.to_owned(), message.to_owned())));
     }

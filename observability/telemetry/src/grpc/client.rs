@@ -24,7 +24,7 @@ use crate::{
     config::Hop,
     context::{HeadersMut, inject},
     setup::forwards,
-    span::Edge,
+    span::{Edge, shared},
 };
 
 /// Layer for a tonic channel: a client span below the current one, and `traceparent` in the metadata.
@@ -36,7 +36,7 @@ pub struct GrpcClient {
 impl GrpcClient {
     /// `uri` is the callee's, for `server.address` and `server.port`.
     pub fn new(uri: &http::Uri) -> Self {
-        let mut server = vec![KeyValue::new(semconv::SERVER_ADDRESS, uri.host().unwrap_or_default().to_owned())];
+        let mut server = vec![KeyValue::new(semconv::SERVER_ADDRESS, shared(uri.host().unwrap_or_default()))];
         server.extend(uri.port_u16().map(|port| KeyValue::new(semconv::SERVER_PORT, i64::from(port))));
         Self { server }
     }
@@ -74,9 +74,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = method(request.uri().path());
-        let mut attributes = attributes();
-        attributes.extend(self.server.iter().cloned());
-        let edge = Edge::start(method.clone(), SpanKind::Client, attributes, &Context::current());
+        let edge = Edge::start(method.clone(), SpanKind::Client, attributes(&self.server), &Context::current());
         let context = edge.context.clone();
         if forwards(Hop::Grpc) {
             inject(&context, &mut HeadersMut(request.headers_mut()));

@@ -64,7 +64,7 @@ where
             return Box::pin(async move { Ok(call.await?.map(|body| TracedBody::new(body, None))) });
         }
         let method = method(path);
-        let attributes = attributes();
+        let attributes = attributes(&[]);
         let edge = Edge::start(method.clone(), SpanKind::Server, attributes, &extract(&Headers(request.headers())));
         let context = edge.context.clone();
         let end = SpanEnd::new(edge, method, Side::Server);
