@@ -140,7 +140,8 @@ fn cancelled_notice(order: &OrderCancelled) -> NotificationRequested {
     }
 }
 
-fn placed_fact(order: &OrderPlaced) -> OrderRecorded {
+/// What analytics is told of an order that was placed.
+pub fn placed_fact(order: &OrderPlaced) -> OrderRecorded {
     OrderRecorded {
         change: OrderChange::Placed,
         order_id: order.order_id,

@@ -4,6 +4,22 @@ use ::kafka::ClientConfig;
 use chassis::config::Problems;
 use serde::{Deserialize, Serialize};
 
+/// What [`are_brokers`] allows.
+pub const BROKERS: &str = "HOST:PORT, several separated by commas";
+/// What [`is_name`] allows.
+pub const NAME: &str = "letters, digits, `.`, `_` and `-`";
+
+/// True for what `kafka.brokers` may be.
+pub fn are_brokers(text: &str) -> bool {
+    let good = |broker: &str| broker.trim().rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    text.split(',').all(good)
+}
+
+/// True for what may be part of a topic's or a group's name, nothing included.
+pub fn is_name(text: &str) -> bool {
+    text.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-".contains(sign))
+}
+
 /// The `kafka` table of a service's configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,13 +73,11 @@ impl Default for KafkaConfig {
 impl KafkaConfig {
     /// See [`chassis::config::ServiceConfig::check`].
     pub fn check(&self, problems: &mut Problems) {
-        let good =
-            |broker: &str| broker.trim().rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        if !self.brokers.split(',').all(good) {
-            problems.add("kafka.brokers", &self.brokers, "HOST:PORT, several separated by commas");
+        if !are_brokers(&self.brokers) {
+            problems.add("kafka.brokers", &self.brokers, BROKERS);
         }
-        if !self.topic_suffix.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-".contains(sign)) {
-            problems.add("kafka.topic_suffix", &self.topic_suffix, "letters, digits, `.`, `_` and `-`");
+        if !is_name(&self.topic_suffix) {
+            problems.add("kafka.topic_suffix", &self.topic_suffix, NAME);
         }
         if !(1..=10_000_000).contains(&self.queue_records) {
             problems.add("kafka.queue_records", &self.queue_records, "1 to 10000000");
@@ -80,8 +94,7 @@ impl KafkaConfig {
         if !(6_000..=300_000).contains(&self.session_timeout_ms) {
             problems.add("kafka.session_timeout_ms", &self.session_timeout_ms, "6000 to 300000");
         }
-        let is_name = |sign: char| sign.is_ascii_alphanumeric() || "._-".contains(sign);
-        if self.group_instance_id.len() > 200 || !self.group_instance_id.chars().all(is_name) {
+        if self.group_instance_id.len() > 200 || !is_name(&self.group_instance_id) {
             problems.add("kafka.group_instance_id", &self.group_instance_id, "up to 200 letters, digits, `.`, `_` and `-`");
         }
         if self.stuck_after_ms < self.statistics_interval_ms {

@@ -233,7 +233,7 @@ impl Reader {
     pub async fn next(&mut self) -> Record {
         loop {
             match timeout(PATIENCE, self.consumer.recv()).await {
-                Ok(Ok(message)) => return Record::from(message.detach()),
+                Ok(Ok(message)) => return Record::from(&message),
                 // librdkafka goes on by itself
                 Ok(Err(_)) => {}
                 Err(Elapsed { .. }) => panic!("no record came to {} within {PATIENCE:?}", self.topic),

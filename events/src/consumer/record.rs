@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use ::kafka::{
     Message,
-    message::{OwnedHeaders, OwnedMessage},
+    message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders},
 };
 
 use crate::{
@@ -33,8 +33,9 @@ pub struct Record {
     pub headers: OwnedHeaders,
 }
 
-impl From<OwnedMessage> for Record {
-    fn from(message: OwnedMessage) -> Self {
+/// Each byte copied once.
+impl From<&BorrowedMessage<'_>> for Record {
+    fn from(message: &BorrowedMessage<'_>) -> Self {
         Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),
@@ -43,7 +44,7 @@ impl From<OwnedMessage> for Record {
             key: message.key().map(<[u8]>::to_vec),
             payload: message.payload().unwrap_or_default().to_vec(),
             tombstone: message.payload().is_none(),
-            headers: message.headers().cloned().unwrap_or_default(),
+            headers: message.headers().map_or_else(OwnedHeaders::new, BorrowedHeaders::detach),
         }
     }
 }

@@ -8,11 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::kafka::{
-    Message,
-    consumer::base_consumer::PartitionQueue,
-    message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders},
-};
+use ::kafka::{Message, consumer::base_consumer::PartitionQueue};
 use futures::{StreamExt, stream::FuturesUnordered};
 use telemetry::kafka::Outcome;
 use tokio::{
@@ -137,7 +133,7 @@ impl<H: Handler> Worker<H> {
             if !goes_on {
                 tracing::warn!(topic = self.partition.topic, partition = self.partition.number, "the partition begins anew");
             }
-            self.bytes += self.lanes.add(ticket, record(&message));
+            self.bytes += self.lanes.add(ticket, Record::from(&message));
             taken += 1;
         }
         state.full_since = match state.full_since {
@@ -242,19 +238,5 @@ impl Rest {
 
     fn until(&self) -> Instant {
         self.until.unwrap_or_else(Instant::now)
-    }
-}
-
-/// The record that a message is: each byte copied once.
-fn record(message: &BorrowedMessage<'_>) -> Record {
-    Record {
-        topic: message.topic().to_owned(),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        payload: message.payload().unwrap_or_default().to_vec(),
-        tombstone: message.payload().is_none(),
-        headers: message.headers().map_or_else(OwnedHeaders::new, BorrowedHeaders::detach),
     }
 }

@@ -84,7 +84,7 @@ impl Reader {
             match timeout_at(deadline, self.consumer.recv()).await {
                 Err(_) => return Err(DlqError::Stalled),
                 Ok(Ok(message)) => {
-                    let record = Record::from(message.detach());
+                    let record = Record::from(&message);
                     let end = self.ends.get(&record.partition).copied().unwrap_or(0);
                     if record.offset + 1 >= end {
                         self.pending.remove(&record.partition);

@@ -1,13 +1,12 @@
 //! What is done about dead letters.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
 use events::{
     consumer::{HandleError, Record},
-    dlq::{self, Counts, Desk, DlqError, Facts, Filter, Letter, LetterId, Purged, Replayed, Replayer, State},
+    dlq::{self, Counts, Desk, DlqError, Filter, Letter, Purged, Replayer, State},
     kafka::KafkaConfig,
-    producer::Producer,
     testing::{PATIENCE, TestTopics},
 };
 use futures::{StreamExt, TryStreamExt};
@@ -17,82 +16,10 @@ use telemetry::context::TraceContext;
 use uuid::Uuid;
 
 use crate::{
-    running::{GROUP, Running, pass_traces_on},
+    letters::{bury, counts, desk, facts, ids, offsets, producer, record, replay},
+    running::{GROUP, Running},
     sample::{TRACEPARENT, headers},
 };
-
-/// A record of `notifications` that somebody read.
-fn record(topics: &TestTopics, key: &str, payload: &str) -> Record {
-    Record {
-        topic: topics.config().named("notifications"),
-        partition: 0,
-        offset: 7,
-        timestamp_ms: Some(1_700_000_000_000),
-        key: Some(key.into()),
-        payload: payload.into(),
-        tombstone: false,
-        headers: OwnedHeaders::new().insert(Header { key: "event_id", value: Some("e-1") }),
-    }
-}
-
-fn producer(topics: &TestTopics) -> Producer {
-    pass_traces_on();
-    Producer::new(&topics.config(), "test").unwrap()
-}
-
-/// Buries records with these keys, each with its key as its reason.
-async fn bury(topics: &TestTopics, keys: &[&str]) {
-    let producer = producer(topics);
-    for key in keys {
-        let error = HandleError::permanent(format!("Because of {key}"));
-        dlq::send(&producer, &record(topics, key, &json!({ "id": key }).to_string()), GROUP, &error, 1).await.unwrap();
-    }
-}
-
-async fn desk(topics: &TestTopics) -> Desk {
-    Desk::open(&topics.config()).await.unwrap()
-}
-
-async fn letters(desk: &Desk, filter: &Filter) -> Vec<(Letter, State)> {
-    let (mut scan, mut all) = (desk.scan(filter).unwrap(), Vec::new());
-    while let Some(found) = scan.next().await.unwrap() {
-        all.push(found);
-    }
-    all
-}
-
-async fn offsets(desk: &Desk, filter: &Filter) -> Vec<i64> {
-    letters(desk, filter).await.into_iter().map(|(letter, _)| letter.facts.id.offset).collect()
-}
-
-async fn facts(desk: &Desk, filter: &Filter) -> Vec<Facts> {
-    letters(desk, filter).await.into_iter().map(|(letter, _)| letter.facts).collect()
-}
-
-fn ids(offsets: &[i64]) -> Filter {
-    let ids: BTreeSet<LetterId> = offsets.iter().map(|offset| LetterId { partition: 0, offset: *offset }).collect();
-    Filter { ids, ..Filter::default() }
-}
-
-/// Replays what is meant; the outcomes in order.
-async fn replay(topics: &TestTopics, filter: &Filter, patch: Option<Value>, again: bool) -> Vec<Result<Replayed, String>> {
-    let desk = desk(topics).await;
-    let mut replayer = Replayer::new(&desk, patch, again).unwrap();
-    let mut outcomes = Vec::new();
-    for (letter, _) in letters(&desk, filter).await {
-        match replayer.plan(letter).await {
-            Ok(plan) => outcomes.extend(replayer.send(vec![plan]).await.into_iter().map(|(_, outcome)| outcome)),
-            Err(reason) => outcomes.push(Err(reason)),
-        }
-    }
-    outcomes
-}
-
-async fn counts(topics: &TestTopics) -> Counts {
-    let mut counts = Counts::default();
-    letters(&desk(topics).await, &Filter::default()).await.iter().for_each(|(_, state)| counts.add(*state));
-    counts
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_filter_finds_its_letters_and_all_that_is_given_has_to_hold() {

@@ -10,7 +10,7 @@ use events::{
     envelope::{Envelope, Event},
     testing::TestTopics,
 };
-use kafka::{Timestamp, message::OwnedMessage};
+use kafka::message::OwnedHeaders;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -41,7 +41,8 @@ impl Golden {
 
 fn record(event: &Value) -> Record {
     let (payload, key) = (event.to_string().into_bytes(), event["aggregate_id"].as_str().map(|id| id.as_bytes().to_vec()));
-    Record::from(OwnedMessage::new(Some(payload), key, "any".into(), Timestamp::NotAvailable, 0, 0, None))
+    let (topic, headers) = ("any".into(), OwnedHeaders::new());
+    Record { topic, partition: 0, offset: 0, timestamp_ms: None, key, payload, tombstone: false, headers }
 }
 
 fn written<T: Event>(event: &Envelope<T>) -> Value {

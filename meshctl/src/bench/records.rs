@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use chrono::Utc;
-use events::contract::{Item, NotificationRequested, OrderCancelled, OrderChange, OrderPlaced, OrderRecorded, OrderUpdated, UserCreated};
+use events::contract::{Item, NotificationRequested, OrderCancelled, OrderPlaced, OrderRecorded, OrderUpdated, UserCreated};
 use events::envelope::{Envelope, Event};
 use events::kafka::KafkaConfig;
 use events::producer::Producer;
@@ -198,15 +198,7 @@ fn placed(products: &[db::seed::Product]) -> Envelope<OrderPlaced> {
 /// What dispatch makes of it for analytics.
 fn recorded(products: &[db::seed::Product]) -> Envelope<OrderRecorded> {
     let placed = placed(products);
-    let order = &placed.data;
-    placed.derive(OrderRecorded {
-        change: OrderChange::Placed,
-        order_id: order.order_id,
-        placed_at: order.timestamp,
-        items: order.items.clone(),
-        total_amount: order.total_amount,
-        currency: order.currency.clone(),
-    })
+    placed.derive(dispatch::placed_fact(&placed.data))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use events::dlq::{Filter, LetterId, State};
+use events::kafka::{BROKERS, NAME, are_brokers, is_name};
 
 use crate::failure::usage;
 
@@ -174,14 +175,12 @@ impl Selection {
     }
 }
 
-fn brokers(text: &str) -> Result<String, String> {
-    let good = |broker: &str| broker.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if text.split(',').all(good) { Ok(text.to_owned()) } else { Err("HOST:PORT, several separated by commas".to_owned()) }
+fn brokers(text: &str) -> Result<String, &'static str> {
+    if are_brokers(text) { Ok(text.to_owned()) } else { Err(BROKERS) }
 }
 
-fn suffix(text: &str) -> Result<String, String> {
-    let good = text.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-".contains(sign));
-    if good { Ok(text.to_owned()) } else { Err("letters, digits, `.`, `_` and `-`".to_owned()) }
+fn suffix(text: &str) -> Result<String, &'static str> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err(NAME) }
 }
 
 fn patch(text: &str) -> Result<serde_json::Value, String> {

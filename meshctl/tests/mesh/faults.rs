@@ -16,7 +16,7 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 use futures::future::{join_all, select_all};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::running::Mesh;
 use books::Books;
@@ -62,18 +62,6 @@ async fn every_fault_once_loses_no_order_and_doubles_none() {
 #[tokio::test]
 async fn a_minute_in_which_everything_falls_over_several_times_loses_no_order_and_doubles_none() {
     run(&LONG).await;
-}
-
-/// Asks again until it is so.
-pub(crate) async fn within<T, F: Future<Output = Result<T, String>>>(limit: Duration, mut ask: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + limit;
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(reason) => assert!(Instant::now() < deadline, "not within {limit:?}: {reason}"),
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
 }
 
 #[expect(clippy::print_stdout, reason = "the table is the result")]

@@ -9,9 +9,8 @@ use crate::{
     faults::{
         goods::{self, Rollups},
         wire::{GROUPS, Wire},
-        within,
     },
-    running::Mesh,
+    running::{Mesh, within},
     truth::Truth,
 };
 

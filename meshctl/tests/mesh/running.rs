@@ -173,13 +173,18 @@ pub(crate) fn header(response: &Response, name: &str) -> String {
     response.headers().get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap().to_owned()
 }
 
-/// Asks again until the answer is `Some`.
-pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(mut ask: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + PATIENCE;
+/// Asks again until it is so.
+pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(ask: impl FnMut() -> F) -> T {
+    within(PATIENCE, ask).await
+}
+
+/// Asks again until it is so, for no longer than `limit`.
+pub(crate) async fn within<T, F: Future<Output = Result<T, String>>>(limit: Duration, mut ask: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(reason) => assert!(Instant::now() < deadline, "{reason}"),
+            Err(reason) => assert!(Instant::now() < deadline, "not within {limit:?}: {reason}"),
         }
         sleep(Duration::from_millis(100)).await;
     }

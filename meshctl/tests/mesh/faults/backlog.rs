@@ -9,9 +9,11 @@ use super::{
     goods::{self, Rollups},
     instances::Service,
     wire::Wire,
-    within,
 };
-use crate::{running::Mesh, truth::Truth};
+use crate::{
+    running::{Mesh, within},
+    truth::Truth,
+};
 
 const BACKLOG: usize = 20_000;
 const LIMIT: Duration = Duration::from_mins(5);

@@ -12,9 +12,11 @@ use super::{
     crowd::{Fate, Placed},
     stores::{leaderboard, mails},
     wire::{Event, GROUPS, Told, Wire},
-    within,
 };
-use crate::{running::Mesh, truth::Truth};
+use crate::{
+    running::{Mesh, within},
+    truth::Truth,
+};
 
 const STOCK: i64 = 1_000_000;
 /// Until everything that was placed has had its effects.

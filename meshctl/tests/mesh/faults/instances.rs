@@ -18,9 +18,8 @@ use tokio::{
 use super::{
     diary::{COUNTERS, Diary},
     plan::{End, Twin},
-    within,
 };
-use crate::running::Mesh;
+use crate::running::{Mesh, within};
 
 const ADMIN: &str = "THROUGHLINE_ADMIN__ADDRESS";
 /// Short, so that what a dead consumer had goes to others within the run.
