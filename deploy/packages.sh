@@ -28,6 +28,7 @@ missing_packages() {
     have protoc || echo protobuf-compiler
     have_postgres || echo postgresql
     have redis-server || echo redis-server
+    [ "${MESH_PROMETHEUS__MODE:-auto}" = off ] || have prometheus || echo prometheus
     have_java || java_package
     have mvn || echo maven
     have curl || echo curl
@@ -95,7 +96,7 @@ apt-get -q -y install --no-install-recommends "$@" || { apt-get -q update && apt
 # What we installed for the mesh alone need not start with the machine either.
 if [ -d /run/systemd/system ]; then
     for package; do
-        case "$package" in postgresql | redis-server) systemctl disable "$package" >/dev/null 2>&1 || : ;; esac
+        case "$package" in postgresql | redis-server | prometheus) systemctl disable "$package" >/dev/null 2>&1 || : ;; esac
     done
 fi
 INSTALL

@@ -26,7 +26,10 @@ use std::{
 };
 
 use bb8_redis::redis::{Cmd, Pipeline, RedisError, cmd, pipe};
-use chassis::redis::{BreakerState, Connection, Redis, RedisUnavailable};
+use chassis::{
+    redis::{BreakerState, Connection, Redis, RedisUnavailable},
+    scenario::{Scenario, Scenarios},
+};
 use rand::RngExt;
 use uuid::Uuid;
 
@@ -90,14 +93,15 @@ pub(crate) struct Cache<T> {
     /// Seconds that a writer's entry is kept at least.
     guard: u64,
     outage: Arc<Outage>,
+    scenarios: Scenarios,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T: Kept> Cache<T> {
     /// A reader keeps what it has loaded for no longer than `guard` before it fills the cache with it.
-    pub(crate) fn new(redis: Redis, config: &CacheConfig, guard: Duration, outage: Arc<Outage>) -> Self {
+    pub(crate) fn new(redis: Redis, config: &CacheConfig, guard: Duration, outage: Arc<Outage>, scenarios: Scenarios) -> Self {
         // Redis expires by whole seconds here
-        Self { redis, config: config.clone(), guard: guard.as_secs() + 1, outage, kind: PhantomData }
+        Self { redis, config: config.clone(), guard: guard.as_secs() + 1, outage, scenarios, kind: PhantomData }
     }
 
     /// What the cache knows about `ids`, each named once, in one round trip.
@@ -107,11 +111,12 @@ impl<T: Kept> Cache<T> {
             keys.arg(self.key(id));
         }
         let texts: Option<Vec<Option<Vec<u8>>>> = self.ask(async |redis| keys.query_async(redis).await).await;
+        let end = self.common_end();
         let mut found = Found { answered: texts.is_some(), ..Found::nothing() };
         for (id, text) in ids.iter().zip(texts.unwrap_or_default()) {
             match text.map(|text| entry::read(&text)) {
                 Some(Ok(None)) => drop(found.known.insert(*id, None)),
-                Some(Ok(Some(entry))) if entry.is_fresh() => drop(found.known.insert(*id, Some(entry.value))),
+                Some(Ok(Some(entry))) if entry.is_fresh() && end.is_none_or(|end| !entry.outlives(end)) => drop(found.known.insert(*id, Some(entry.value))),
                 Some(Ok(Some(entry))) => drop(found.expired.insert(*id, entry)),
                 Some(Err(_)) => drop(found.unreadable.insert(*id)),
                 None => {}
@@ -232,7 +237,14 @@ impl<T: Kept> Cache<T> {
     }
 
     fn value(&self, value: &T, fresh: u64) -> (String, u64) {
-        (entry::write(value, fresh), fresh + self.config.stale_seconds)
+        let end = self.common_end().unwrap_or_else(|| entry::end_of(fresh));
+        (entry::write(value, end), fresh + self.config.stale_seconds)
+    }
+
+    /// [`Scenario::CacheStampede`]: when all that is kept ends.
+    fn common_end(&self) -> Option<u64> {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "its file bounds it")]
+        self.scenarios.number(Scenario::CacheStampede, "ttl_seconds").map(|seconds| entry::common_end(seconds as u64))
     }
 
     fn lifetime(&self, known: bool) -> u64 {

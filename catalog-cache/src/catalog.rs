@@ -4,7 +4,10 @@ mod load;
 
 use std::sync::Arc;
 
-use chassis::{scenario::Scenarios, spawn};
+use chassis::{
+    scenario::{Scenario, Scenarios},
+    spawn,
+};
 use db::{connection::Connection, pool::Pool};
 use diesel::QueryResult;
 use futures::future::BoxFuture;
@@ -18,7 +21,7 @@ use crate::{
     debt::Debts,
     error::CatalogError,
     fallback::Fallback,
-    flight::{Flights, Moment},
+    flight::{Departure, Flights, Moment},
     metrics::tally::{Outage, Tally},
     near::Near,
 };
@@ -103,11 +106,12 @@ impl<T: Kept> Catalog<T> {
 
     /// Something or the lack of it for each of `ids`, each named once.
     pub(crate) async fn find(&self, ids: &[Uuid]) -> Result<Known<T>, CatalogError> {
+        self.scenarios.pause(Scenario::DeadlineExceeded).await;
         let Traffic { flights, debts, near, .. } = &self.traffic;
         let (asked, moment) = (flights.now(), near.now());
         let owed = debts.of(ids);
         let believed: Vec<Uuid> = ids.iter().copied().filter(|id| !owed.contains_key(id)).collect();
-        let mut known = near.get(&believed);
+        let mut known = if self.scenarios.is_on(Scenario::CacheStampede) { Known::new() } else { near.get(&believed) };
         let far: Vec<Uuid> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
         if far.is_empty() {
             return Ok(known);
@@ -185,7 +189,12 @@ impl<T: Kept> Catalog<T> {
         }
         let catalog = self.clone();
         let load = |departure| async move { catalog.load(departure, seen).await };
-        match self.traffic.flights.join(&missing, asked, load).await {
+        let loaded = if self.scenarios.is_on(Scenario::CacheStampede) {
+            load(Departure { ids: missing.clone(), stale: false }).await.map(|loaded| vec![Arc::new(loaded)])
+        } else {
+            self.traffic.flights.join(&missing, asked, load).await
+        };
+        match loaded {
             Ok(loaded) => {
                 let state = |id: &Uuid| loaded.iter().find_map(|loaded| loaded.get(id)).cloned().flatten();
                 found.extend(missing.iter().map(|id| (*id, state(id))));

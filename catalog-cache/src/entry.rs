@@ -25,15 +25,30 @@ impl<T> Entry<T> {
         now() < self.fresh_until
     }
 
+    /// Whether it is fresh for longer than until `end`, milliseconds since 1970.
+    pub(crate) fn outlives(&self, end: u64) -> bool {
+        self.fresh_until > end
+    }
+
     /// What its text begins with. A key has no two entries that begin alike and differ.
     pub(crate) fn head(&self) -> String {
         format!(r#"{{"fresh_until":{},"version":{},"#, self.fresh_until, self.version)
     }
 }
 
-/// The text of an entry that is fresh for as many seconds.
-pub(crate) fn write<T: Kept>(value: &T, seconds: u64) -> String {
-    let fresh_until = now().saturating_add(seconds.saturating_mul(1_000));
+/// Milliseconds since 1970 in as many seconds.
+pub(crate) fn end_of(seconds: u64) -> u64 {
+    now().saturating_add(seconds.saturating_mul(1_000))
+}
+
+/// The next moment, in milliseconds since 1970, that is a multiple of `seconds`, which all processes agree on.
+pub(crate) fn common_end(seconds: u64) -> u64 {
+    let period = seconds.saturating_mul(1_000).max(1);
+    (now() / period + 1) * period
+}
+
+/// The text of an entry that is fresh until then.
+pub(crate) fn write<T: Kept>(value: &T, fresh_until: u64) -> String {
     serde_json::to_string(&Entry { fresh_until, version: value.version(), value }).unwrap_or_default()
 }
 
@@ -67,11 +82,19 @@ mod tests {
 
     #[test]
     fn an_entry_reads_back_the_same_and_its_text_begins_with_its_head() {
-        let text = write(&Product::example(), 60);
+        let text = write(&Product::example(), end_of(60));
         let entry: Entry<Product> = read(text.as_bytes()).unwrap().unwrap();
         assert_eq!((&entry.value, entry.version, entry.is_fresh()), (&Product::example(), 3, true));
         assert!(text.starts_with(&entry.head()), "{text}");
         assert!(!Entry { fresh_until: now(), ..entry }.is_fresh());
+    }
+
+    #[test]
+    fn a_common_end_is_near_and_common() {
+        let (before, end) = (now(), common_end(2));
+        assert!(end % 2_000 == 0 && end > before && end <= now() + 2_000);
+        let entry: Entry<Product> = read(write(&Product::example(), end).as_bytes()).unwrap().unwrap();
+        assert!(!entry.outlives(end) && entry.outlives(end - 1));
     }
 
     #[test]

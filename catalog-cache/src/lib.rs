@@ -163,8 +163,8 @@ fn routes(config: &Config, shared: Shared, process: &Process) -> Result<Routes, 
     let pool = Pool::new(&config.database, NAME, process)?;
     let redis = Redis::behind(&breaker, &config.redis, NAME, process)?;
     let scenarios = process.scenarios.clone();
-    let product_cache = Cache::new(redis.clone(), &config.cache, config.guard(), Arc::clone(&redis_outage));
-    let post_cache = Cache::new(redis.clone(), &config.cache, config.guard(), redis_outage);
+    let product_cache = Cache::new(redis.clone(), &config.cache, config.guard(), Arc::clone(&redis_outage), scenarios.clone());
+    let post_cache = Cache::new(redis.clone(), &config.cache, config.guard(), redis_outage, scenarios.clone());
     let products = Catalog::new(pool.clone(), product_cache, products, scenarios.clone(), Arc::clone(&postgres_outage));
     let posts = Posts::new(Catalog::new(pool, post_cache, posts, scenarios.clone(), postgres_outage), scenarios);
     let limits = RateLimits::new(Limiter::new(redis.clone(), &config.limiter));

@@ -62,6 +62,7 @@ impl Common {
             problems.add("log.level", &self.log.level, &format!("{} ({error})", telemetry::logs::ALLOWED));
         }
         self.runtime.check(problems);
+        self.scenarios.check(problems);
         self.tls.check(self.telemetry.mode, problems);
         let telemetry = &self.telemetry;
         problems.require_uri("telemetry.otlp_endpoint", &telemetry.otlp_endpoint);

@@ -3,6 +3,7 @@
 mod channel;
 mod connection;
 pub mod deadline;
+mod forgetful;
 mod guard;
 mod retry;
 mod serve;

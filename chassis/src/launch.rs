@@ -11,7 +11,7 @@ use crate::{
     Process, StartError, admin,
     config::{self, ServiceConfig},
     listen,
-    scenario::Scenarios,
+    scenario::{Register, watch},
     spawn,
     tls::Tls,
 };
@@ -52,13 +52,18 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let common = config.common();
     let process = Process::new(common.runtime, common.telemetry.mode).with_tls(Tls::load(&common.tls)?).with_calls_at(common.log.calls);
-    let process = process.with_scenarios(Scenarios::new(&common.scenarios));
     register(&process, &config.common().telemetry);
+    let scenarios = Register::new(&common.scenarios, name, process.scenarios.clone());
+    process.registry().register_collector(Box::new(scenarios.clone()));
     let (telemetry, result) = runtime.block_on(async {
         let telemetry = telemetry::start(&config.common().telemetry, name)?;
         watch_signals(&process)?;
         let address = config.common().admin.address;
-        spawn(admin::serve(listen("admin.address", address)?, process.clone(), config.common().log.clone()));
+        spawn(admin::serve(listen("admin.address", address)?, process.clone(), config.common().log.clone(), scenarios.clone()));
+        let followed = config.common().scenarios.clone();
+        if followed.enabled {
+            drop(spawn(watch::follow(followed, scenarios, process.scenarios.clone(), process.shutdown.clone())));
+        }
         tracing::info!(admin = %address, "starting");
         let result = service(config, process.clone()).await;
         process.shutdown.cancel();

@@ -55,6 +55,12 @@ impl<M: ManageConnection> WatchedPool<M> {
         got
     }
 
+    /// A connection that may outlive the borrow, if there is one to be had without waiting for others to give theirs back.
+    pub async fn spare(&self) -> Option<PooledConnection<'static, M>> {
+        let Reading { used, max, .. } = self.reading();
+        if used < max { self.inner.get_owned().await.ok() } else { None }
+    }
+
     /// A connection beside the pool.
     ///
     /// # Errors

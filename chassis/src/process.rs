@@ -61,12 +61,6 @@ impl Process {
         Self { tls, ..self }
     }
 
-    /// The same, with these faults.
-    #[must_use]
-    pub fn with_scenarios(self, scenarios: Scenarios) -> Self {
-        Self { scenarios, ..self }
-    }
-
     /// The same, with servers of gRPC that log each call at `level`.
     #[must_use]
     pub fn with_calls_at(self, level: CallLevel) -> Self {
@@ -79,7 +73,7 @@ impl Process {
     /// # Errors
     /// Where `uri` is none, or asks for TLS where `tls.mode` is `off`.
     pub fn channel(&self, uri: &str) -> Result<Channel, StartError> {
-        grpc::open(uri, self.tls.as_ref())
+        grpc::open(uri, self.tls.as_ref(), &self.scenarios)
     }
 
     /// [`Process::metrics`], locked: to register something.

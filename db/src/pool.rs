@@ -9,6 +9,7 @@ use chassis::{
     Process, StartError,
     config::{Problems, Secret},
     pools::WatchedPool,
+    scenario::{Scenario, Scenarios},
 };
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{
@@ -90,6 +91,7 @@ type Manager = AsyncDieselConnectionManager<Connection>;
 pub struct Pool {
     inner: Arc<WatchedPool<Manager>>,
     work_timeout: Duration,
+    scenarios: Scenarios,
 }
 
 impl Pool {
@@ -114,7 +116,7 @@ impl Pool {
             .test_on_check_out(false)
             .build_unchecked(AsyncDieselConnectionManager::new_with_config(config.url.expose(), manager));
         let inner = WatchedPool::new(inner, format!("{application_name}/postgresql"), process);
-        Ok(Self { inner, work_timeout: Duration::from_millis(config.work_timeout_ms) })
+        Ok(Self { inner, work_timeout: Duration::from_millis(config.work_timeout_ms), scenarios: process.scenarios.clone() })
     }
 
     /// A connection that was open a moment ago.
@@ -122,6 +124,11 @@ impl Pool {
     /// # Errors
     /// [`DatabaseUnavailable`] after the acquire timeout.
     pub async fn get(&self) -> Result<PooledConnection<'_>, DatabaseUnavailable> {
+        if self.scenarios.strikes(Scenario::ConnectionLeak)
+            && let Some(leaked) = self.inner.spare().await
+        {
+            self.scenarios.hold(Scenario::ConnectionLeak, leaked);
+        }
         loop {
             let mut connection = self.inner.get().await.map_err(|error| DatabaseUnavailable(error.to_string()))?;
             // a broken one is thrown away when it goes back

@@ -55,7 +55,7 @@ pub async fn run<H: Handler>(
     let topics: Vec<String> = topics.iter().map(|topic| config.named(topic)).collect();
     let producer = Producer::new(config, &format!("{group}-dlq"))?;
     let (lag, tally) = (Lag::register(process, group), Tally::register(process, group, &topics));
-    let attempts = Arc::new(Attempts::new(config, group, tally, handler, producer.clone()));
+    let attempts = Arc::new(Attempts::new(config, group, tally, handler, producer.clone(), process.scenarios.clone()));
     // whoever drops this future lets go of everything, and commits nothing
     let abandoned = CancellationToken::new();
     let _abandon = abandoned.clone().drop_guard();

@@ -4,6 +4,7 @@
 use chassis::{
     Process, StartError,
     config::{Common, Problems, ServiceConfig},
+    scenario::{Scenario, Scenarios},
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::{
     contract::{NotificationRequested, OrderCancelled, OrderChange, OrderPlaced, OrderRecorded, OrderUpdated},
     envelope::{Envelope, Event},
     kafka::KafkaConfig,
-    producer::Producer,
+    producer::{Producer, SendError, event_headers},
 };
 
 /// Consumer group, and name of the service.
@@ -52,12 +53,14 @@ impl ServiceConfig for Config {
 /// Where librdkafka refuses the settings.
 pub async fn run(config: Config, process: Process) -> Result<(), StartError> {
     let topics = [OrderPlaced::TOPIC, OrderUpdated::TOPIC, OrderCancelled::TOPIC];
-    let handler = Dispatch { producer: Producer::new(&config.kafka, NAME)? };
+    let scenarios = process.scenarios.clone();
+    let handler = Dispatch { producer: Producer::new(&config.kafka, NAME)?.heeding(&scenarios), scenarios };
     consumer::run(&config.kafka, NAME, &topics, handler, &process).await
 }
 
 struct Dispatch {
     producer: Producer,
+    scenarios: Scenarios,
 }
 
 impl Handler for Dispatch {
@@ -97,7 +100,21 @@ impl Dispatch {
             }
         };
         tokio::try_join!(self.producer.send(&notice), send_fact)?;
+        if self.scenarios.strikes(Scenario::PoisonMessages) {
+            self.poison(&notice).await?;
+        }
         Ok(())
+    }
+}
+
+impl Dispatch {
+    /// [`Scenario::PoisonMessages`]: what a broken serialiser writes, beside the real record.
+    async fn poison(&self, notice: &Envelope<NotificationRequested>) -> Result<(), HandleError> {
+        let topic = self.scenarios.text(Scenario::PoisonMessages, "topic").unwrap_or_default();
+        let mut text = serde_json::to_vec(notice).map_err(SendError::from)?;
+        text.truncate(text.len() / 2);
+        let headers = event_headers(&notice.event_id.to_string());
+        Ok(self.producer.send_raw(&topic, &notice.aggregate_id.to_string(), &text, headers).await?)
     }
 }
 

@@ -13,6 +13,7 @@ use ::kafka::{
     producer::{DeliveryFuture, FutureRecord, Producer as _},
     types::RDKafkaErrorCode,
 };
+use chassis::scenario::{Scenario, Scenarios};
 use telemetry::{context::TraceContext, kafka::SendSpan};
 use tokio::time::{Instant, sleep};
 
@@ -50,6 +51,7 @@ pub enum SendError {
 pub struct Producer {
     handle: Arc<Handle>,
     config: KafkaConfig,
+    scenarios: Scenarios,
 }
 
 /// A record on its way out.
@@ -76,7 +78,18 @@ impl Producer {
     /// # Errors
     /// Where librdkafka refuses the settings.
     pub fn new(config: &KafkaConfig, client_id: &str) -> Result<Self, KafkaError> {
-        Ok(Self { handle: Arc::new(Handle::open(config, client_id)?), config: config.clone() })
+        Ok(Self { handle: Arc::new(Handle::open(config, client_id)?), config: config.clone(), scenarios: Scenarios::default() })
+    }
+
+    /// The same, with these faults.
+    #[must_use]
+    pub fn heeding(self, scenarios: &Scenarios) -> Self {
+        Self { scenarios: scenarios.clone(), ..self }
+    }
+
+    /// [`Scenario::LostContext`] where it is about Kafka.
+    fn forgets(&self) -> bool {
+        self.scenarios.is_about(Scenario::LostContext, "hop", "kafka") && self.scenarios.strikes(Scenario::LostContext)
     }
 
     /// A topic by its declared name.
@@ -106,8 +119,8 @@ impl Producer {
 
     async fn hand_over(&self, record: Outgoing<'_>, span: Option<SendSpan>) -> Result<Sending, SendError> {
         let headers = match &span {
-            Some(span) => span.inject(record.headers),
-            None => record.headers,
+            Some(span) if !self.forgets() => span.inject(record.headers),
+            _ => record.headers,
         };
         match self.offer(Outgoing { headers, ..record }).await {
             Ok((delivery, current)) => Ok(Sending { delivery, span, sender: (Arc::clone(&self.handle), current) }),

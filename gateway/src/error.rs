@@ -48,6 +48,8 @@ pub(crate) enum Error {
     TimedOut(Duration),
     #[error("HTTP status {0}, as requested")]
     Requested(StatusCode),
+    #[error("the scenario error-spike")]
+    Scenario(StatusCode),
     #[error("no such route")]
     NoSuchRoute,
     #[error("method not allowed; allowed: {allowed}")]
@@ -115,6 +117,7 @@ impl From<&Error> for Problem {
                 let problem = Self::new(Kind::Requested(*status), "You asked for it.");
                 if status.is_server_error() { problem.with_cause(error.to_string()) } else { problem }
             }
+            Error::Scenario(status) => spike(*status, error),
             Error::NoSuchRoute => Self::new(Kind::NotFound, "There is nothing at this path."),
             Error::MethodNotAllowed { allowed } => {
                 Self::new(Kind::MethodNotAllowed, format!("Allowed here: {allowed}.")).with_header(ALLOW, allowed)
@@ -170,6 +173,16 @@ fn aborted(status: &tonic::Status, details: &ErrorDetails) -> Problem {
 
 fn internal(error: &Error) -> Problem {
     Problem::new(Kind::Internal, INTERNAL_DETAIL).with_cause(error.to_string())
+}
+
+/// To the client it looks like any other error of that status.
+fn spike(status: StatusCode, error: &Error) -> Problem {
+    let problem = match status {
+        StatusCode::SERVICE_UNAVAILABLE => Problem::new(Kind::Unavailable, UNAVAILABLE_DETAIL).with_header(RETRY_AFTER, "1"),
+        StatusCode::GATEWAY_TIMEOUT => Problem::new(Kind::Timeout, TIMEOUT_DETAIL),
+        _ => return internal(error),
+    };
+    problem.with_cause(error.to_string())
 }
 
 fn reason(details: &ErrorDetails) -> &str {

@@ -14,6 +14,7 @@ mod customer;
 mod diagnostics;
 mod error;
 mod events;
+mod faults;
 mod field;
 mod leaderboard;
 mod limits;

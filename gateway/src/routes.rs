@@ -26,7 +26,7 @@ pub use crate::limits::Shared;
 use crate::{
     config::{self, Config},
     error::Error,
-    limits, middleware,
+    faults, limits, middleware,
     upstream::Clients,
 };
 
@@ -42,10 +42,12 @@ pub fn app(
         .app_data(Data::new(config.limits))
         .app_data(Data::new(config.proxies.clone()))
         .app_data(Data::new(shared.clone()))
+        .app_data(Data::new(process.scenarios.clone()))
         .configure(|table| mount(table, diagnostics))
         .configure(document::mount)
         .default_service(web::to(no_such_route))
         // a request passes through these from the last to the first, its answer from the first to the last
+        .wrap(from_fn(faults::faults))
         .wrap(from_fn(limits::rate_limit))
         .wrap(from_fn(limits::shed_load))
         .wrap(Condition::new(!config.cors.allowed_origins.is_empty(), cors(&config.cors)))

@@ -15,6 +15,7 @@ use crate::call::CallArgs;
 use crate::certs::CertsArgs;
 use crate::dlq::DlqArgs;
 use crate::mesh::names;
+use crate::scenario::ScenarioArgs;
 use crate::seed::SeedArgs;
 use crate::services::SERVICES;
 use crate::settings::Telemetry;
@@ -86,6 +87,8 @@ enum Command {
     Seed(SeedArgs),
     /// Show the Kafka topics, and what of them is not as declared
     Topics(TopicsArgs),
+    /// Switch faults on and off on purpose, and look for their symptoms
+    Scenario(ScenarioArgs),
     /// Call a gRPC method of a service through its reflection
     Call(CallArgs),
     /// Make certificates for TLS between the services and on the gateway's port

@@ -14,7 +14,7 @@ const GROUPS: [&[&str]; 6] = [
     &["orders", "auth"],
     &["catalog-cache", "dispatch", "notification", "analytics"],
     &["obi"],
-    &["backend"],
+    &["backend", "prometheus"],
     &["kafka", "redis", "postgres"],
 ];
 

@@ -11,14 +11,14 @@ use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::settings::{Ports, Settings};
 use crate::state::State;
-use crate::{certs, kafka, obi, postgres, redis};
+use crate::{certs, kafka, obi, postgres, prometheus, redis};
 
 /// The servers of every mesh, in the order in which they start.
 pub(crate) const INFRASTRUCTURE: [&str; 4] = ["postgres", "redis", "kafka", "backend"];
 
-/// Every process of a mesh: infrastructure, OBI, then services, in the order in which they start.
+/// Every process of a mesh: infrastructure, Prometheus, OBI, then services, in the order in which they start.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    INFRASTRUCTURE.into_iter().chain([obi::NAME]).chain(SERVICES.iter().map(|service| service.name))
+    INFRASTRUCTURE.into_iter().chain([prometheus::NAME, obi::NAME]).chain(SERVICES.iter().map(|service| service.name))
 }
 
 /// One mesh on this machine.
@@ -97,6 +97,7 @@ impl Mesh {
             "redis" => redis::launch(self),
             "kafka" => kafka::launch(self),
             "backend" => Ok(self.backend()),
+            prometheus::NAME => prometheus::launch(self),
             obi::NAME => obi::launch(self),
             service => match services::find(service) {
                 Some(service) => Ok(service.launch(self, secrets)),
@@ -140,6 +141,7 @@ pub(crate) fn ports_of(name: &str, ports: &Ports) -> Vec<(&'static str, u16)> {
         "redis" => vec![("redis", ports.redis)],
         "kafka" => vec![("kafka", ports.kafka), ("kafka_controller", ports.kafka_controller)],
         "backend" => vec![("traces", ports.traces), ("otlp_grpc", ports.otlp_grpc), ("otlp_http", ports.otlp_http)],
+        prometheus::NAME => vec![("prometheus", ports.prometheus)],
         service => services::find(service)
             .map(|service| [service.port(ports), service.admin_port(ports)].into_iter().flatten().collect())
             .unwrap_or_default(),

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::mesh::Mesh;
 use crate::postgres::{ADMIN, DATABASE};
-use crate::{obi, services};
+use crate::{obi, prometheus, services};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -23,6 +23,7 @@ pub(crate) async fn answers(mesh: &Mesh, name: &str) -> bool {
             let page = get(&mesh.http, &format!("http://127.0.0.1:{}/api/services", ports.traces)).await;
             page && connects(ports.otlp_grpc).await && connects(ports.otlp_http).await
         }
+        prometheus::NAME => get(&mesh.http, &format!("{}/-/ready", prometheus::url(mesh))).await,
         // it serves nothing: what it sees is asked by obi::watch
         obi::NAME => true,
         service => match services::find(service) {

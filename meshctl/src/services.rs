@@ -8,6 +8,7 @@ use crate::launch::Launch;
 use crate::mesh::{Mesh, binary};
 use crate::postgres;
 use crate::redis;
+use crate::scenario;
 use crate::secrets::Secrets;
 use crate::settings::Ports;
 
@@ -109,6 +110,8 @@ impl Service {
         set("TELEMETRY__MODE", mesh.settings.telemetry.mode.clone());
         set("RUNTIME__MODEL", mesh.settings.runtime.model.clone());
         set("TELEMETRY__OTLP_ENDPOINT", format!("http://127.0.0.1:{}", mesh.ports.otlp_grpc));
+        set("SCENARIOS__DIRECTORY", scenario::directory(mesh).display().to_string());
+        set("SCENARIOS__STATE", scenario::state_file(mesh).display().to_string());
         if self.name == "gateway" {
             // off unless somebody asks; here one may try things out
             set("DIAGNOSTICS__ENABLED", "true".to_owned());

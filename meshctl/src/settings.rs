@@ -83,6 +83,13 @@ ports! {
     otlp_grpc,
     /// OTLP over HTTP.
     otlp_http,
+    /// Prometheus. The state of a mesh that an earlier build started does not have it.
+    #[serde(default = "prometheus_port")]
+    prometheus,
+}
+
+fn prometheus_port() -> u16 {
+    9090
 }
 
 /// Everything that can be set; see `deploy/mesh.toml` for what each key means and what is allowed.
@@ -102,6 +109,10 @@ pub(crate) struct Settings {
     pub(crate) tls: Tls,
     /// OpenTelemetry eBPF Instrumentation.
     pub(crate) obi: Obi,
+    /// Faults on purpose.
+    pub(crate) scenarios: Scenarios,
+    /// Prometheus.
+    pub(crate) prometheus: Prometheus,
     /// The Postgres server.
     pub(crate) postgres: Postgres,
     /// The Redis server.
@@ -187,6 +198,28 @@ pub(crate) struct Obi {
     pub(crate) image: String,
     /// Its settings file, or empty.
     pub(crate) settings: String,
+}
+
+/// Faults on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Scenarios {
+    /// Folder with their files, or empty.
+    pub(crate) directory: String,
+}
+
+/// Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Prometheus {
+    /// `auto`, `on` or `off`.
+    pub(crate) mode: String,
+    /// Milliseconds between two scrapes.
+    pub(crate) scrape_interval_ms: u32,
+    /// How long samples are kept, as Prometheus writes durations.
+    pub(crate) retention: String,
+    /// `HOST:PORT` where a `verify --watch` has its metrics.
+    pub(crate) canary: String,
+    /// Folder of its rules, or empty.
+    pub(crate) rules: String,
 }
 
 /// The Postgres server.

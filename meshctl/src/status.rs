@@ -12,7 +12,7 @@ use crate::process::Life;
 use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::state::State;
-use crate::{kafka, obi, postgres, probe, redis};
+use crate::{kafka, obi, postgres, probe, prometheus, redis};
 
 /// `status --json`. Keys are absent where nothing runs.
 #[derive(Debug, Serialize)]
@@ -23,7 +23,7 @@ pub(crate) struct Status {
     pub(crate) endpoints: Endpoints,
     /// The services, in the order in which they start.
     pub(crate) services: Vec<Process>,
-    /// Postgres, Redis, Kafka, the trace backend, and OBI in mode `ebpf`, in the same form.
+    /// Postgres, Redis, Kafka, the trace backend, Prometheus where there is one, and OBI in mode `ebpf`, in the same form.
     pub(crate) infrastructure: Vec<Process>,
     /// How the demo user logs in, once the mesh was started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +51,9 @@ pub(crate) struct Endpoints {
     /// Tempo's query API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tempo: Option<String>,
+    /// Prometheus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prometheus: Option<String>,
     /// Postgres as the admin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) postgres: Option<String>,
@@ -97,7 +100,8 @@ pub(crate) async fn status(mesh: &Mesh) -> Result<Status> {
     let secrets = Secrets::read(&mesh.home.secrets())?;
     let services = join_all(SERVICES.iter().map(|service| process(mesh, &state, service.name))).await;
     let observer = Some(obi::NAME).filter(|name| mesh.settings.telemetry.is_ebpf() || state.processes.contains_key(*name));
-    let infrastructure = join_all(INFRASTRUCTURE.into_iter().chain(observer).map(|name| process(mesh, &state, name))).await;
+    let scraper = Some(prometheus::NAME).filter(|name| prometheus::is_wanted(mesh) || state.processes.contains_key(*name));
+    let infrastructure = join_all(INFRASTRUCTURE.into_iter().chain(scraper).chain(observer).map(|name| process(mesh, &state, name))).await;
     Ok(Status {
         telemetry: mesh.settings.telemetry.mode.clone(),
         endpoints: endpoints(mesh, &state, secrets.as_ref()),
@@ -139,6 +143,7 @@ fn endpoints(mesh: &Mesh, state: &State, secrets: Option<&Secrets>) -> Endpoints
         gateway: runs("gateway").then(|| mesh.gateway_url()),
         tempo: traces.as_ref().map(|url| format!("{url}/tempo")),
         traces,
+        prometheus: runs(prometheus::NAME).then(|| prometheus::url(mesh)),
         otlp: runs("backend").then(|| format!("http://127.0.0.1:{}", mesh.ports.otlp_grpc)),
         postgres: secrets.filter(|_| runs("postgres")).map(|secrets| postgres::url(mesh, postgres::ADMIN, &secrets.admin)),
         redis: runs("redis").then(|| redis::url(mesh)),

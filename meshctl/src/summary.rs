@@ -2,7 +2,7 @@
 
 use crate::mesh::Mesh;
 use crate::secrets::Secrets;
-use crate::{kafka, postgres, redis};
+use crate::{kafka, postgres, prometheus, redis};
 
 /// A new trace context, made by tools that every Linux has. With it the whole order is one trace in every telemetry mode.
 const TRACEPARENT: &str = "00-$(tr -d - </proc/sys/kernel/random/uuid)-$(cut -c20-23,25-36 /proc/sys/kernel/random/uuid)-01";
@@ -17,7 +17,7 @@ pub(crate) fn whole(mesh: &Mesh, secrets: &Secrets, trace_id: Option<&str>) -> S
         "The mesh is up.
   gateway   {gateway}
   traces    {page}
-  postgres  {postgres}
+{metrics}  postgres  {postgres}
   redis     {redis}
   kafka     {kafka}
   logs      {logs}
@@ -33,6 +33,7 @@ Try:
   curl {trust}-s {gateway}/api/v1/orders -H \"authorization: Bearer $TOKEN\"
 
 Next: ./mesh trace {trace} | ./mesh open | ./mesh logs orders -f | ./mesh status | ./mesh down",
+        metrics = if prometheus::is_wanted(mesh) { format!("  metrics   {}\n", prometheus::url(mesh)) } else { String::new() },
         postgres = postgres::url(mesh, postgres::ADMIN, &secrets.admin),
         redis = redis::url(mesh),
         kafka = kafka::brokers(mesh),

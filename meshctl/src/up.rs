@@ -12,7 +12,7 @@ use crate::secrets::Secrets;
 use crate::services::{self, SERVICES};
 use crate::state::LockedState;
 use crate::tool::Tool;
-use crate::{control, kafka, obi, ports, postgres};
+use crate::{control, kafka, obi, ports, postgres, prometheus};
 
 /// One start of a mesh.
 pub(crate) struct Start<'a> {
@@ -43,11 +43,23 @@ impl Start<'_> {
             }
             self.migrate().await?;
             self.observe().await?;
+            self.scrape().await?;
             all(join_all(SERVICES.iter().map(|service| self.process(service.name))).await)
         };
         let (kafka, rest) = tokio::join!(self.process("kafka"), rest);
         all([kafka, rest])?;
         if infra_only { Ok(()) } else { self.see().await }
+    }
+
+    /// Starts Prometheus where it is wanted, and stops it where it is not.
+    async fn scrape(&self) -> Result<()> {
+        if prometheus::is_wanted(self.mesh) {
+            return self.process(prometheus::NAME).await;
+        }
+        if self.state.get().processes.contains_key(prometheus::NAME) {
+            control::stop(self.mesh, self.state, prometheus::NAME).await?;
+        }
+        Ok(())
     }
 
     /// In mode `ebpf`, starts OBI before any service: it does not see what they opened earlier, so those that run are
@@ -89,7 +101,8 @@ impl Start<'_> {
     /// Reports every port that something else holds, before anything is started.
     fn preflight(&self, infra_only: bool) -> Result<()> {
         let state = self.state.get();
-        let starting = names().filter(|name| !infra_only || services::find(name).is_none()).filter(|name| state.alive(name).is_none());
+        let scraped = !infra_only && prometheus::is_wanted(self.mesh);
+        let starting = names().filter(|name| scraped || *name != prometheus::NAME).filter(|name| !infra_only || services::find(name).is_none()).filter(|name| state.alive(name).is_none());
         let wanted: Vec<_> = starting.flat_map(|name| ports_of(name, &self.mesh.ports)).collect();
         let taken = ports::taken(&wanted);
         if !taken.is_empty() {
@@ -117,6 +130,7 @@ impl Start<'_> {
             "postgres" => postgres::prepare(self.mesh, self.secrets, step).await?,
             "redis" => drop(self.mesh.home.create_server("redis")?),
             "kafka" => kafka::prepare(self.mesh, step).await?,
+            prometheus::NAME => prometheus::prepare(self.mesh)?,
             obi::NAME => obi::prepare(self.mesh, step).await?,
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! The statements that requests wait for use indexes: what the service has asked is explained, with other ways forbidden.
 
-use chassis::scenario::Scenario;
+use chassis::scenario::{Scenario, state::Settings};
 use diesel::{QueryableByName, sql_query, sql_types::Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use proto::catalog::{GetPostRequest, ListPostsRequest, ListProductsRequest, ProductSort, SearchProductsRequest};
@@ -117,7 +117,7 @@ async fn a_slow_query_reads_the_whole_table_where_the_right_one_uses_an_index() 
     World::execute(&world, &format!("{rows}; ANALYZE catalog.posts")).await;
     let mut client = world.posts();
     for (on, is_slow) in [(false, false), (true, true), (false, false)] {
-        world.process.scenarios.switch(Scenario::SlowQuery, on);
+        world.process.scenarios.set(on.then(|| (Scenario::SlowQuery, Settings::new())).into_iter().collect());
         let request = ListPostsRequest { author_id: Uuid::now_v7().to_string(), ..ListPostsRequest::default() };
         client.list_posts(request).await.unwrap();
         let plan = explain(&world, "LIMIT", "").await;

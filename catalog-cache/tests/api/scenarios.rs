@@ -1,6 +1,6 @@
 //! Faults on purpose: the answers are the same.
 
-use chassis::scenario::Scenario;
+use chassis::scenario::{Scenario, state::Settings};
 use proto::catalog::ListPostsRequest;
 
 use crate::{
@@ -19,7 +19,7 @@ async fn n_plus_one_reads_comments_one_by_one_and_only_while_it_is_on() {
     world.count_reads_of("comments").await;
     let mut answers = Vec::new();
     for (on, statements) in [(false, 1), (true, 21), (false, 1)] {
-        world.process.scenarios.switch(Scenario::NPlusOne, on);
+        world.process.scenarios.set(on.then(|| (Scenario::NPlusOne, Settings::new())).into_iter().collect());
         let () = world.redis("DEL", &[&format!("{}post:{}", world.prefix, post.post_id)]).await;
         let before = world.loads().await;
         answers.push(read(&mut client, &post.post_id).await.unwrap());
@@ -49,7 +49,7 @@ async fn a_slow_query_finds_the_same_posts() {
         }
     };
     let quick = pages().await;
-    world.process.scenarios.switch(Scenario::SlowQuery, true);
+    world.process.scenarios.set([(Scenario::SlowQuery, Settings::new())].into());
     assert_eq!(pages().await, quick);
     assert_eq!(quick.iter().map(|page| page.posts.len()).sum::<usize>(), 16);
 }

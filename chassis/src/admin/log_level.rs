@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::State,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -12,12 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use telemetry::logs::{self, LevelError, LogConfig};
 
-/// Bytes of a request.
-const MAX_BODY: usize = 4 << 10;
+use super::problem;
 
 /// The route; PUT is refused where `log.live` is false.
 pub(super) fn routes(config: &LogConfig) -> Router {
-    Router::new().route("/log-level", get(show).put(change)).layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).with_state(config.live)
+    Router::new().route("/log-level", get(show).put(change)).with_state(config.live)
 }
 
 async fn show(State(live): State<bool>) -> Response {
@@ -61,13 +60,6 @@ fn read(body: &[u8]) -> Result<String, String> {
     serde_json::from_str::<Wanted>(text).map(|wanted| wanted.level).map_err(|error| format!("the body must be {{\"level\": ...}}: {error}"))
 }
 
-/// RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use axum::{
@@ -83,7 +75,7 @@ mod tests {
         let request = Request::builder().method(method).uri("/log-level").body(Body::from(body)).unwrap();
         let response = routes(&config).oneshot(request).await.unwrap();
         let status = response.status();
-        (status, serde_json::from_slice(&to_bytes(response.into_body(), MAX_BODY).await.unwrap()).unwrap())
+        (status, serde_json::from_slice(&to_bytes(response.into_body(), 4 << 10).await.unwrap()).unwrap())
     }
 
     #[tokio::test]

@@ -12,10 +12,10 @@ use tonic::{body::Body, transport::Endpoint};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{KEEP_ALIVE, retry::Budget};
-use crate::{StartError, tls::Tls};
+use super::{KEEP_ALIVE, forgetful::Forgetful, retry::Budget};
+use crate::{StartError, scenario::Scenarios, tls::Tls};
 
-type Inner = GrpcClientService<tonic::transport::Channel>;
+type Inner = GrpcClientService<Forgetful<tonic::transport::Channel>>;
 
 /// A connection to another service that is opened when first used, opened again when broken, and carries the trace on.
 /// Cheap to clone; clones share the connection and the budget of [repeated](Channel::idempotent) calls.
@@ -32,11 +32,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// # Errors
 /// Where `uri` is none.
 pub fn channel(uri: &str) -> Result<Channel, StartError> {
-    open(uri, None)
+    open(uri, None, &Scenarios::default())
 }
 
 /// A channel to `uri`; where there is `tls` it is used, whatever the scheme.
-pub(crate) fn open(uri: &str, tls: Option<&Tls>) -> Result<Channel, StartError> {
+pub(crate) fn open(uri: &str, tls: Option<&Tls>, scenarios: &Scenarios) -> Result<Channel, StartError> {
     let mut uri: Uri = uri.parse().map_err(|error| format!("{uri:?} is no URI: {error}"))?;
     let is_https = uri.scheme() == Some(&Scheme::HTTPS);
     if tls.is_some() && !is_https {
@@ -52,7 +52,7 @@ pub(crate) fn open(uri: &str, tls: Option<&Tls>) -> Result<Channel, StartError> 
     if let Some(tls) = tls {
         endpoint = endpoint.tls_config(tls.of_grpc_client().timeout(CONNECT_TIMEOUT))?;
     }
-    let inner = GrpcClient::new(endpoint.uri()).layer(endpoint.connect_lazy());
+    let inner = GrpcClient::new(endpoint.uri()).layer(Forgetful::new(endpoint.connect_lazy(), scenarios.clone()));
     Ok(Channel { inner, budget: Arc::default() })
 }
 

@@ -13,5 +13,6 @@ mod probe;
 mod public;
 mod raw;
 mod retries;
+mod scenarios;
 mod settings;
 mod streams;

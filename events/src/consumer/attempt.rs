@@ -2,6 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use chassis::scenario::{Scenario, Scenarios};
 use futures::FutureExt;
 use rand::RngExt;
 use telemetry::kafka::{Outcome, ProcessSpan, ReadFrom};
@@ -23,6 +24,7 @@ pub(super) struct Attempts<H> {
     delays: Vec<Duration>,
     handler: H,
     producer: Producer,
+    scenarios: Scenarios,
 }
 
 /// What became of a delivery, and why the record has to wait where it has.
@@ -36,9 +38,16 @@ pub(super) struct Ended {
 type Tried = (Outcome, Option<HandleError>);
 
 impl<H: Handler> Attempts<H> {
-    pub(super) fn new(config: &KafkaConfig, group: &'static str, tally: Tally, handler: H, producer: Producer) -> Self {
+    pub(super) fn new(
+        config: &KafkaConfig,
+        group: &'static str,
+        tally: Tally,
+        handler: H,
+        producer: Producer,
+        scenarios: Scenarios,
+    ) -> Self {
         let delays = config.retry_delays_ms.iter().copied().map(Duration::from_millis).collect();
-        Self { group, tally, delays, handler, producer }
+        Self { group, tally, delays, handler, producer, scenarios }
     }
 
     pub(super) fn tally(&self, topic: &str) -> Arc<TopicTally> {
@@ -63,6 +72,12 @@ impl<H: Handler> Attempts<H> {
     }
 
     async fn handle(&self, record: &Record, delivery: &mut Delivery<'_>, stop: &CancellationToken) -> Tried {
+        if self.scenarios.is_about(Scenario::ConsumerLag, "group", self.group) {
+            tokio::select! {
+                () = self.scenarios.pause_in_turn(Scenario::ConsumerLag) => {}
+                () = stop.cancelled() => return (Outcome::Abandoned, None),
+            }
+        }
         loop {
             delivery.attempts += 1;
             // the call within as well: it may panic before there is a future

@@ -13,7 +13,7 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, bench, call, certs, demo, dlq, doctor, down, foreground, launch, log_level, logs, output, ports, reset, seed, services,
+    backend, bench, call, certs, demo, dlq, doctor, down, foreground, launch, log_level, logs, output, ports, reset, scenario, seed, services,
     signal, status, summary, topics, up, verify,
 };
 
@@ -56,6 +56,7 @@ pub(super) async fn dispatch(cli: Cli) -> Result<ExitCode> {
         }
         Command::Bench(args) => return bench::run(&args, &mesh, json).await,
         Command::Dlq(args) => return dlq::run(*args, &mesh, json).await,
+        Command::Scenario(args) => return scenario::run(args, &mesh, json).await,
         Command::Seed(args) => return seed::run(&args, &mesh, json).await,
         Command::Topics(args) => return topics::run(&args, &mesh, json).await,
         Command::Backend(_) => {}

@@ -6,7 +6,7 @@ use crate::doctor::{Check, Need};
 use crate::launch::in_path;
 use crate::mesh::Mesh;
 use crate::tool::first_line;
-use crate::{kafka, postgres, redis};
+use crate::{kafka, postgres, prometheus, redis};
 
 /// Prints what `deploy/packages.sh` (its first argument) finds missing, one package a line.
 const MISSING: &str = r#"have() { command -v "$1" >/dev/null 2>&1; }; . "$0" && missing_packages mesh | tr '\n' ' '"#;
@@ -28,6 +28,7 @@ pub(super) async fn checks(mesh: &Mesh) -> Vec<Check> {
         ("Redis ≥6.2", "redis-server", in_path("redis-server"), "--version"),
         ("Java ≥17", "jre-headless", java, "-version"),
         ("Maven", "maven", in_path("mvn"), ""),
+        ("Prometheus", "prometheus", in_path(prometheus::NAME), "--version"),
     ] {
         let lacking = missing.iter().position(|missing| missing.contains(package)).map(|place| missing.remove(place));
         checks.push(program_of(name, lacking, program, version).await);

@@ -161,6 +161,7 @@ pub(super) fn check(merged: &Table, mistakes: &mut Vec<Mistake>) {
         ("deadlines", "trace", 1, 600),
         ("postgres", "max_connections", 20, 10_000),
         ("kafka", "heap_mb", 128, 65_536),
+        ("prometheus", "scrape_interval_ms", 100, 600_000),
     ] {
         let value = merged.get(section).and_then(|table| table.get(key)).and_then(Value::as_integer);
         if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
@@ -173,6 +174,9 @@ pub(super) fn check(merged: &Table, mistakes: &mut Vec<Mistake>) {
         ("telemetry", "mode", "sdk, ebpf or off", is_mode),
         ("runtime", "model", "auto, shared or thread-per-connection", is_model),
         ("tls", "mode", "off, tls or mtls", is_tls),
+        ("prometheus", "mode", "auto, on or off", is_wanted),
+        ("prometheus", "canary", "HOST:PORT", is_host_and_port),
+        ("prometheus", "retention", "a time such as 6h or 15d", is_time),
         ("obi", "image", "the name of an image", is_filled),
         ("redis", "maxmemory", "a number with kb, mb or gb, such as 256mb", is_size),
         ("demo", "email", "an address with an @", is_email),
@@ -212,6 +216,19 @@ fn is_model(value: &str) -> bool {
 
 fn is_tls(value: &str) -> bool {
     matches!(value, "off" | "tls" | "mtls")
+}
+
+fn is_wanted(value: &str) -> bool {
+    matches!(value, "auto" | "on" | "off")
+}
+
+fn is_host_and_port(value: &str) -> bool {
+    value.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+fn is_time(value: &str) -> bool {
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    matches!(&value[digits.len()..], "s" | "m" | "h" | "d" | "w" | "y") && digits.parse::<u32>().is_ok_and(|number| number > 0)
 }
 
 fn is_filled(value: &str) -> bool {

@@ -47,6 +47,13 @@ impl TraceSource {
         self.get("api/traces", &query).await?.into_iter().next().map(Trace::from_jaeger).transpose()
     }
 
+    /// The newest traces, at most `limit`, with a span of this service that began after `since` (since the Unix epoch).
+    pub async fn since(&self, service: &str, since: Duration, limit: usize) -> anyhow::Result<Vec<Trace>> {
+        let query =
+            [("service", service.to_owned()), ("limit", limit.to_string()), ("start", since.as_micros().to_string())];
+        self.get("api/traces", &query).await?.into_iter().map(Trace::from_jaeger).collect()
+    }
+
     /// Waits until the trace exists and has stopped growing, or the deadline has passed; then gives what there is.
     pub async fn settled(&self, id: TraceId, deadline: Instant) -> anyhow::Result<Option<Trace>> {
         let mut grown = Instant::now();

@@ -127,6 +127,16 @@ async fn the_commands_of_the_page_about_metrics_work() {
 }
 
 #[tokio::test]
+async fn the_commands_of_the_page_about_scenarios_work() {
+    let mesh = Mesh::start(&[]);
+    let commands = commands(include_str!("../../../docs/scenarios.md"));
+    assert_eq!(commands.len(), 5, "{commands:#?}");
+    for line in &commands {
+        fine(line, &bash(&mesh, "", line));
+    }
+}
+
+#[tokio::test]
 async fn the_commands_that_up_prints_work() {
     let mesh = Mesh::start(&[]);
     let printed = mesh.meshctl(&["up", "--detach"]);

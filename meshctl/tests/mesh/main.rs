@@ -34,12 +34,14 @@ mod protocols;
 mod restart;
 mod running;
 mod seeding;
+mod scenarios;
 #[cfg(feature = "full")]
 mod soak;
 mod surface;
 #[cfg(feature = "full")]
 mod threads;
 mod topics;
+mod traffic;
 mod truth;
 #[cfg(feature = "full")]
 mod verify;

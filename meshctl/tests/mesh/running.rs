@@ -44,10 +44,10 @@ impl Mesh {
         mesh
     }
 
-    /// `meshctl ARGUMENTS` for this mesh.
+    /// `meshctl ARGUMENTS` for this mesh. It has a Prometheus only where the settings of its start say so.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meshctl"));
-        command.args(arguments).arg("--home").arg(&self.home);
+        command.args(arguments).arg("--home").arg(&self.home).env("MESH_PROMETHEUS__MODE", "off");
         command
     }
 
