@@ -1,0 +1,78 @@
+// @ts-check
+// The whole chain as people use it: they browse, search, read, log in, order, cancel, comment. An order is one trace over HTTP, gRPC,
+// SQL, Redis and Kafka.
+import { call, get } from './modules/gateway.js';
+import { turns } from './modules/deck.js';
+import { errors, hasDiagnostics } from './modules/errors.js';
+import { options as build } from './modules/options.js';
+import { report } from './modules/report.js';
+import { closeSessions, logIn, logOut, openSessions, token } from './modules/session.js';
+import { settings } from './modules/settings.js';
+import { assortment, cancelOrder, deletePost, placeOrder, readOrder, wanted, writePost } from './modules/shop.js';
+
+/** @typedef {import('./modules/errors.js').ErrorShop & { post: string }} Data */
+
+const product = (/** @type {Data} */ data) => get(`/products/${wanted(data.products)}`, '/products/{product_id}').fine;
+
+/** @type {Record<string, import('./modules/deck.js').Kind<Data>>} */
+const kinds = {
+    browse: {
+        weight: 30,
+        act: (data) => get('/products?category=coffee&sort=price&limit=12', '/products').fine && product(data) && product(data),
+    },
+    search: {
+        weight: 15,
+        act: (data) => get('/products/search?q=grinder&limit=10', '/products/search').fine && product(data),
+    },
+    read: {
+        weight: 15,
+        act: (data) => get('/posts?limit=10', '/posts').fine && get(`/posts/${data.post}`, '/posts/{post_id}').fine && get('/leaderboard?limit=5', '/leaderboard').fine,
+    },
+    login: {
+        weight: 5,
+        act: () => {
+            const session = logIn(settings.demo);
+            const { fine } = get('/auth/me', '/auth/me', { token: session.access });
+            return logOut(session) && fine;
+        },
+    },
+    order: {
+        weight: 22,
+        act: (data) => {
+            if (!product(data)) return false;
+            const { fine, body } = placeOrder(data);
+            return fine && readOrder(data, body.order_id).fine;
+        },
+    },
+    cancel: {
+        weight: 5,
+        act: (data) => {
+            const { fine, body } = placeOrder(data, 2);
+            return fine && cancelOrder(data, body.order_id).fine;
+        },
+    },
+    comment: {
+        weight: 8,
+        act: (data) => {
+            const path = `/posts/${data.post}/comments`;
+            return call('POST', path, '/posts/{post_id}/comments', { body: { body: 'So it is.' }, token: token(data, 'demo'), expect: [201] }).fine;
+        },
+    },
+};
+
+export const options = build({ transactions: Object.keys(kinds), requests: ['http_req_duration'], orders: true });
+
+/** @returns {Data} */
+export function setup() {
+    const shop = { ...openSessions(), products: assortment(), diagnostics: hasDiagnostics() };
+    return { ...shop, post: writePost(shop).body.post_id };
+}
+
+/** @param {Data} data */
+export function teardown(data) {
+    deletePost(data, data.post);
+    closeSessions(data);
+}
+
+export const handleSummary = report('chain');
+export default turns(kinds, errors);

@@ -1,0 +1,156 @@
+// @ts-check
+// The services over gRPC (docs/grpc.md), straight at their ports: unary calls, streams of the server, of the client, and of both. The
+// servers are learnt by reflection.
+import grpc from 'k6/net/grpc';
+import { b64encode } from 'k6/encoding';
+import exec from 'k6/execution';
+import { orderProcessing } from './modules/business.js';
+import { turns } from './modules/deck.js';
+import { refused } from './modules/errors.js';
+import { options as build } from './modules/options.js';
+import { report } from './modules/report.js';
+import { client, invoke, stream } from './modules/rpc.js';
+import { settings } from './modules/settings.js';
+import { several, wanted } from './modules/shop.js';
+
+/** @typedef {{ access: string, user: { userId: string, username: string, email: string }, products: string[] }} Data */
+
+const AUTH = 'throughline.auth.v1';
+const CATALOG = 'throughline.catalog.v1';
+const ORDERS = 'throughline.orders.v1';
+
+/** A PNG by its first bytes, and so many more: 48 KiB in three messages. */
+const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+const CHUNKS = [0, 1, 2].map((index) => {
+    const bytes = new Uint8Array(16 << 10).fill(index + 1);
+    if (index === 0) bytes.set(PNG);
+    return { chunk: b64encode(bytes.buffer) };
+});
+
+/** A session lasts; its token for 15 minutes, so it is fetched anew. @type {{ access: string, expires: number } | undefined} */
+let own;
+
+/** @param {Data} data */
+function access(data) {
+    if (!own) own = { access: data.access, expires: Date.now() + 300000 + 300000 * Math.random() };
+    if (own.expires < Date.now()) {
+        const { message } = invoke('auth', `${AUTH}.AuthService/Login`, settings.demo);
+        own = { access: message.accessToken, expires: Date.now() + message.expiresIn * 500 };
+    }
+    return own.access;
+}
+
+/** @type {Record<string, import('./modules/deck.js').Kind<Data>>} */
+const kinds = {
+    validate: { weight: 22, act: (data) => invoke('auth', `${AUTH}.AuthService/ValidateToken`, { accessToken: access(data) }).fine },
+    product: { weight: 26, act: (data) => invoke('catalog', `${CATALOG}.ProductService/GetProduct`, { productId: wanted(data.products) }).fine },
+    batch: {
+        weight: 10,
+        act: (data) => {
+            const productIds = several(data.products, 20);
+            const { fine, message } = invoke('catalog', `${CATALOG}.ProductService/BatchGetProducts`, { productIds });
+            return fine && message.products.length === productIds.length;
+        },
+    },
+    list: { weight: 8, act: () => invoke('catalog', `${CATALOG}.ProductService/ListProducts`, { pageSize: 20, sort: 'PRODUCT_SORT_PRICE' }).fine },
+    order: {
+        weight: 12,
+        act: (data) => {
+            const items = several(data.products, 3).map((productId) => ({ productId, quantity: 1 }));
+            const { fine, message, duration } = invoke('orders', `${ORDERS}.OrderService/PlaceOrder`, { customer: data.user, items });
+            if (!fine) return false;
+            orderProcessing.add(duration);
+            return invoke('orders', `${ORDERS}.OrderService/GetOrder`, { orderId: message.order.orderId, userId: data.user.userId }).fine;
+        },
+    },
+    server_stream: {
+        weight: 10,
+        act: async () => {
+            const { fine, messages } = await stream('catalog', `${CATALOG}.ProductService/SearchProducts`, [{ query: 'beans or tea', limit: 10 }]);
+            return fine && messages.length === 10;
+        },
+    },
+    client_stream: {
+        weight: 4,
+        act: async (data) => {
+            const parts = [{ userId: data.user.userId }, ...CHUNKS];
+            const { fine, messages } = await stream('auth', `${AUTH}.UserService/SetAvatar`, parts, { token: access(data) });
+            return fine && messages[0].avatar.size === 48 << 10;
+        },
+    },
+    download: {
+        weight: 4,
+        act: async (data) => {
+            const { fine, messages } = await stream('auth', `${AUTH}.UserService/GetAvatar`, [{ userId: data.user.userId }], { token: access(data) });
+            return fine && messages[0].avatar.mediaType === 'image/png' && messages.length > 1;
+        },
+    },
+    both_ways: {
+        weight: 4,
+        act: async (data) => {
+            const room = `k6-${exec.vu.idInTest}`;
+            /** Says something once it is in, and leaves once it hears itself. */
+            const hear = (/** @type {any} */ said, /** @type {any} */ chat) => {
+                if (said.kind === 'CHAT_KIND_JOINED') chat.write({ line: { room, text: 'hello' } });
+                if (said.kind === 'CHAT_KIND_LINE') chat.end();
+            };
+            const { fine, messages } = await stream('auth', `${AUTH}.UserService/Chat`, [{ join: room }], { token: access(data), hear, stay: true });
+            return fine && messages.some((said) => said.text === 'hello');
+        },
+    },
+};
+
+const NOWHERE = '00000000-0000-7000-8000-000000000000';
+
+/** @type {Record<string, (data: Data) => boolean | Promise<boolean>>} */
+const errors = {
+    not_found: () =>
+        refused('not_found', invoke('catalog', `${CATALOG}.ProductService/GetProduct`, { productId: NOWHERE }, { expect: grpc.StatusNotFound })),
+    invalid_argument: (data) => {
+        const items = [{ productId: data.products[0], quantity: 0 }];
+        const order = invoke('orders', `${ORDERS}.OrderService/PlaceOrder`, { customer: data.user, items }, { expect: grpc.StatusInvalidArgument });
+        return refused('invalid_argument', order);
+    },
+    unauthenticated: () =>
+        refused('unauthenticated', invoke('auth', `${AUTH}.AuthService/ValidateToken`, { accessToken: 'no.such.token' }, { expect: grpc.StatusUnauthenticated })),
+    permission_denied: async (data) => {
+        const list = stream('auth', `${AUTH}.UserService/ListUsers`, [{ limit: 1 }], { token: access(data), expect: grpc.StatusPermissionDenied });
+        return refused('permission_denied', await list);
+    },
+};
+
+export const options = build({
+    transactions: Object.keys(kinds),
+    requests: ['grpc_req_duration', 'grpc_stream_duration'],
+    orders: true,
+    thresholds: {
+        grpc_req_failed: [`rate<=${settings.maxErrors}`],
+        grpc_streams: ['count>0'],
+        grpc_streams_msgs_received: ['count>0'],
+        grpc_streams_msgs_sent: ['count>0'],
+    },
+});
+
+/** @returns {Promise<Data>} */
+export async function setup() {
+    const { message: login } = invoke('auth', `${AUTH}.AuthService/Login`, settings.demo);
+    const { message: list } = invoke('catalog', `${CATALOG}.ProductService/ListProducts`, { pageSize: 100 });
+    const { userId, username, email } = login.user;
+    // somebody may read the picture before the first one has set it
+    const upload = await stream('auth', `${AUTH}.UserService/SetAvatar`, [{ userId }, ...CHUNKS], { token: login.accessToken });
+    if (!upload.fine) throw new Error('cannot set an avatar');
+    return {
+        access: login.accessToken,
+        user: { userId, username, email },
+        products: list.products.map((/** @type {any} */ product) => product.productId),
+    };
+}
+
+/** @param {Data} data */
+export function teardown(data) {
+    invoke('auth', `${AUTH}.AuthService/Logout`, { accessToken: data.access });
+    client('auth').close();
+}
+
+export const handleSummary = report('grpc');
+export default turns(kinds, errors);
