@@ -28,12 +28,6 @@ export function client(server) {
     return clients[server];
 }
 
-/** Ends a connection, and with it the streams that are open on it. @param {Server} server */
-export function disconnect(server) {
-    connected.delete(server);
-    clients[server].close();
-}
-
 /** @param {string} [token] */
 function context(token) {
     const trace = newTrace();
