@@ -38,7 +38,8 @@ function facts(script, data) {
         passed: held.every(({ ok }) => ok),
         seconds: data.state.testRunDurationMs / 1000,
         http_requests: count(data, 'http_reqs'),
-        grpc_requests: (data.metrics.grpc_req_duration?.values.count || 0) + count(data, 'grpc_streams'),
+        // streams are among them
+        grpc_requests: count(data, 'grpc_req_duration'),
         iterations: count(data, 'iterations'),
         dropped_iterations: count(data, 'dropped_iterations'),
         business_transactions: count(data, 'business_transactions'),

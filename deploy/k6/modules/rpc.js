@@ -37,12 +37,12 @@ function context(token) {
     return { trace, params: { metadata, timeout: '30s' } };
 }
 
-/** @param {string} method @param {number} status @param {number} expect @param {string} traceId */
-function judge(method, status, expect, traceId) {
+/** @param {string} method @param {number} status @param {number} expect @param {string} traceId @param {string} [said] */
+function judge(method, status, expect, traceId, said = '') {
     const name = method.slice(method.lastIndexOf('.') + 1);
     const fine = check(status, { [`${name} is ${expect}`]: (code) => code === expect });
     failed.add(!fine, { name: method });
-    if (!fine) tell(`${method} was ${status}`, traceId);
+    if (!fine) tell(`${method} was ${status} ${said}`.trim(), traceId);
     return fine;
 }
 
@@ -57,7 +57,7 @@ export function invoke(server, method, message, { token, expect = grpc.StatusOK 
     const { trace, params } = context(token);
     const began = Date.now();
     const response = client(server).invoke(method, message, params);
-    const fine = judge(method, response.status, expect, trace.id);
+    const fine = judge(method, response.status, expect, trace.id, response.error?.message);
     return { fine, message: /** @type {any} */ (response.message), duration: Date.now() - began };
 }
 
@@ -77,6 +77,7 @@ export function stream(server, method, messages, { token, expect = grpc.StatusOK
     const heard = [];
     /** @type {number} */
     let status = grpc.StatusOK;
+    let said = '';
     return new Promise((resolve) => {
         const open = new grpc.Stream(client(server), method, params);
         open.on('data', (/** @type {any} */ message) => {
@@ -85,10 +86,11 @@ export function stream(server, method, messages, { token, expect = grpc.StatusOK
         });
         open.on('error', (/** @type {any} */ error) => {
             status = error.code;
+            said = error.message;
         });
         open.on('end', () => {
             streamDuration.add(Date.now() - began, { name: method });
-            resolve({ fine: judge(method, status, expect, trace.id), messages: heard });
+            resolve({ fine: judge(method, status, expect, trace.id, said), messages: heard });
         });
         for (const message of messages) open.write(message);
         if (!stay) open.end();
