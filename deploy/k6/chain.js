@@ -8,9 +8,9 @@ import { options as build } from './modules/options.js';
 import { report } from './modules/report.js';
 import { closeSessions, logIn, logOut, openSessions, token } from './modules/session.js';
 import { settings } from './modules/settings.js';
-import { assortment, cancelOrder, deletePost, placeOrder, readOrder, wanted, writePost } from './modules/shop.js';
+import { any, assortment, cancelOrder, deletePost, placeOrder, readOrder, wanted, writePost } from './modules/shop.js';
 
-/** @typedef {import('./modules/errors.js').ErrorShop & { post: string }} Data */
+/** @typedef {import('./modules/errors.js').ErrorShop & { posts: string[] }} Data */
 
 const product = (/** @type {Data} */ data) => get(`/products/${wanted(data.products)}`, '/products/{product_id}').fine;
 
@@ -26,7 +26,10 @@ const kinds = {
     },
     read: {
         weight: 15,
-        act: (data) => get('/posts?limit=10', '/posts').fine && get(`/posts/${data.post}`, '/posts/{post_id}').fine && get('/leaderboard?limit=5', '/leaderboard').fine,
+        act: (data) =>
+            get('/posts?limit=10', '/posts').fine &&
+            get(`/posts/${any(data.posts)}`, '/posts/{post_id}').fine &&
+            get('/leaderboard?limit=5', '/leaderboard').fine,
     },
     login: {
         weight: 5,
@@ -54,8 +57,12 @@ const kinds = {
     comment: {
         weight: 8,
         act: (data) => {
-            const path = `/posts/${data.post}/comments`;
-            return call('POST', path, '/posts/{post_id}/comments', { body: { body: 'So it is.' }, token: token(data, 'demo'), expect: [201] }).fine;
+            const path = `/posts/${any(data.posts)}/comments`;
+            return call('POST', path, '/posts/{post_id}/comments', {
+                body: { body: 'So it is.' },
+                token: token(data, 'demo'),
+                expect: [201],
+            }).fine;
         },
     },
 };
@@ -65,12 +72,13 @@ export const options = build({ transactions: Object.keys(kinds), requests: ['htt
 /** @returns {Data} */
 export function setup() {
     const shop = { ...openSessions(), products: assortment(), diagnostics: hasDiagnostics() };
-    return { ...shop, post: writePost(shop).body.post_id };
+    // a page shows 500 comments at most, and so many would soon be below one post
+    return { ...shop, posts: Array.from({ length: 20 }, () => writePost(shop).body.post_id) };
 }
 
 /** @param {Data} data */
 export function teardown(data) {
-    deletePost(data, data.post);
+    for (const post of data.posts) deletePost(data, post);
     closeSessions(data);
 }
 

@@ -43,7 +43,10 @@ function access(data) {
 /** @type {Record<string, import('./modules/deck.js').Kind<Data>>} */
 const kinds = {
     validate: { weight: 22, act: (data) => invoke('auth', `${AUTH}.AuthService/ValidateToken`, { accessToken: access(data) }).fine },
-    product: { weight: 26, act: (data) => invoke('catalog', `${CATALOG}.ProductService/GetProduct`, { productId: wanted(data.products) }).fine },
+    product: {
+        weight: 26,
+        act: (data) => invoke('catalog', `${CATALOG}.ProductService/GetProduct`, { productId: wanted(data.products) }).fine,
+    },
     batch: {
         weight: 10,
         act: (data) => {
@@ -52,7 +55,10 @@ const kinds = {
             return fine && message.products.length === productIds.length;
         },
     },
-    list: { weight: 8, act: () => invoke('catalog', `${CATALOG}.ProductService/ListProducts`, { pageSize: 20, sort: 'PRODUCT_SORT_PRICE' }).fine },
+    list: {
+        weight: 8,
+        act: () => invoke('catalog', `${CATALOG}.ProductService/ListProducts`, { pageSize: 20, sort: 'PRODUCT_SORT_PRICE' }).fine,
+    },
     order: {
         weight: 12,
         act: (data) => {
@@ -66,7 +72,9 @@ const kinds = {
     server_stream: {
         weight: 10,
         act: async () => {
-            const { fine, messages } = await stream('catalog', `${CATALOG}.ProductService/SearchProducts`, [{ query: 'beans or tea', limit: 10 }]);
+            const { fine, messages } = await stream('catalog', `${CATALOG}.ProductService/SearchProducts`, [
+                { query: 'beans or tea', limit: 10 },
+            ]);
             return fine && messages.length === 10;
         },
     },
@@ -81,7 +89,9 @@ const kinds = {
     download: {
         weight: 4,
         act: async (data) => {
-            const { fine, messages } = await stream('auth', `${AUTH}.UserService/GetAvatar`, [{ userId: data.user.userId }], { token: access(data) });
+            const { fine, messages } = await stream('auth', `${AUTH}.UserService/GetAvatar`, [{ userId: data.user.userId }], {
+                token: access(data),
+            });
             return fine && messages[0].avatar.mediaType === 'image/jpeg' && messages.length > 1;
         },
     },
@@ -94,7 +104,11 @@ const kinds = {
                 if (said.kind === 'CHAT_KIND_JOINED') chat.write({ line: { room, text: 'hello' } });
                 if (said.kind === 'CHAT_KIND_LINE') chat.end();
             };
-            const { fine, messages } = await stream('auth', `${AUTH}.UserService/Chat`, [{ join: room }], { token: access(data), hear, stay: true });
+            const { fine, messages } = await stream('auth', `${AUTH}.UserService/Chat`, [{ join: room }], {
+                token: access(data),
+                hear,
+                stay: true,
+            });
             return fine && messages.some((said) => said.text === 'hello');
         },
     },
@@ -105,16 +119,30 @@ const NOWHERE = '00000000-0000-7000-8000-000000000000';
 /** @type {Record<string, (data: Data) => boolean | Promise<boolean>>} */
 const errors = {
     not_found: () =>
-        refused('not_found', invoke('catalog', `${CATALOG}.ProductService/GetProduct`, { productId: NOWHERE }, { expect: grpc.StatusNotFound })),
+        refused(
+            'not_found',
+            invoke('catalog', `${CATALOG}.ProductService/GetProduct`, { productId: NOWHERE }, { expect: grpc.StatusNotFound }),
+        ),
     invalid_argument: (data) => {
         const items = [{ productId: data.products[0], quantity: 0 }];
-        const order = invoke('orders', `${ORDERS}.OrderService/PlaceOrder`, { customer: data.user, items }, { expect: grpc.StatusInvalidArgument });
+        const order = invoke(
+            'orders',
+            `${ORDERS}.OrderService/PlaceOrder`,
+            { customer: data.user, items },
+            { expect: grpc.StatusInvalidArgument },
+        );
         return refused('invalid_argument', order);
     },
     unauthenticated: () =>
-        refused('unauthenticated', invoke('auth', `${AUTH}.AuthService/ValidateToken`, { accessToken: 'no.such.token' }, { expect: grpc.StatusUnauthenticated })),
+        refused(
+            'unauthenticated',
+            invoke('auth', `${AUTH}.AuthService/ValidateToken`, { accessToken: 'no.such.token' }, { expect: grpc.StatusUnauthenticated }),
+        ),
     permission_denied: async (data) => {
-        const list = stream('auth', `${AUTH}.UserService/ListUsers`, [{ limit: 1 }], { token: access(data), expect: grpc.StatusPermissionDenied });
+        const list = stream('auth', `${AUTH}.UserService/ListUsers`, [{ limit: 1 }], {
+            token: access(data),
+            expect: grpc.StatusPermissionDenied,
+        });
         return refused('permission_denied', await list);
     },
 };

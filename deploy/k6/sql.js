@@ -25,7 +25,7 @@ const kinds = {
     },
     filter: { weight: 14, act: () => get('/products?category=tea&min_price=5.00&sort=price_desc&limit=20', '/products').fine },
     full_text: { weight: 12, act: () => get('/products/search?q=beans%20or%20tea&limit=20', '/products/search').fine },
-    join: { weight: 14, act: (data) => get(`/orders/${data.order}?include=customer`, '/orders/{order_id}', asDemo(data)).fine },
+    join: { weight: 14, act: (data) => get(`/orders/${data.order}?include=customer,items`, '/orders/{order_id}', asDemo(data)).fine },
     aggregate: { weight: 4, act: (data) => get('/orders/stats', '/orders/stats', asDemo(data)).fine },
     // the last hour: a report over years is not what load consists of
     window: {
@@ -53,7 +53,11 @@ const kinds = {
             if (!post.fine) return false;
             const path = `/posts/${post.body.post_id}`;
             const headers = { 'if-match': get(path, '/posts/{post_id}').etag };
-            const changed = call('PUT', path, '/posts/{post_id}', { body: { title: 'Locks', body: 'None.' }, headers, ...asDemo(data) }).fine;
+            const changed = call('PUT', path, '/posts/{post_id}', {
+                body: { title: 'Locks', body: 'None.' },
+                headers,
+                ...asDemo(data),
+            }).fine;
             return deletePost(data, post.body.post_id).fine && changed;
         },
     },

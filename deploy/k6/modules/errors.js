@@ -1,10 +1,8 @@
 // @ts-check
 // What has to be refused, for the profile mixed: the caller's mistakes, and where the gateway offers it (diagnostics.enabled) errors
 // on purpose. Each is checked to be refused as documented.
-import http from 'k6/http';
 import { call, get } from './gateway.js';
 import { errorCases } from './business.js';
-import { settings } from './settings.js';
 import { any, cancelOrder, placeOrder, setStatus } from './shop.js';
 import { token } from './session.js';
 
@@ -13,7 +11,7 @@ import { token } from './session.js';
 const NOWHERE = '00000000-0000-7000-8000-000000000000';
 
 /** Whether the gateway answers with errors on purpose, for `setup`. */
-export const hasDiagnostics = () => http.get(`${settings.baseUrl}/api/v1/slow?ms=0`, { responseCallback: http.expectedStatuses(200, 404) }).status === 200;
+export const hasDiagnostics = () => get('/slow?ms=0', '/slow', { expect: [200, 404] }).status === 200;
 
 /** @param {string} name @param {{ fine: boolean }} answer */
 export function refused(name, answer) {
@@ -25,7 +23,10 @@ export function refused(name, answer) {
 export const errors = {
     no_such_product: () => refused('no_such_product', get(`/products/${NOWHERE}`, '/products/{product_id}', { expect: [404] })),
     no_token: (data) =>
-        refused('no_token', call('POST', '/orders', '/orders', { body: { items: [{ product_id: any(data.products), quantity: 1 }] }, expect: [401] })),
+        refused(
+            'no_token',
+            call('POST', '/orders', '/orders', { body: { items: [{ product_id: any(data.products), quantity: 1 }] }, expect: [401] }),
+        ),
     wrong_quantity: (data) => {
         const body = { items: [{ product_id: any(data.products), quantity: 0 }] };
         return refused('wrong_quantity', call('POST', '/orders', '/orders', { body, token: token(data, 'demo'), expect: [422] }));

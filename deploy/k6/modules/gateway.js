@@ -57,7 +57,8 @@ export function call(method, path, route, wanted = {}) {
     };
 }
 
-export const get = (/** @type {string} */ path, /** @type {string} */ route, /** @type {Wanted} */ wanted = {}) => call('GET', path, route, wanted);
+export const get = (/** @type {string} */ path, /** @type {string} */ route, /** @type {Wanted} */ wanted = {}) =>
+    call('GET', path, route, wanted);
 
 /** A value as part of a query. */
 export const part = encodeURIComponent;

@@ -22,7 +22,8 @@ export function number(value) {
 
 /** @param {string[]} head @param {unknown[][]} rows */
 export function table(head, rows) {
-    const row = (/** @type {unknown[]} */ cells, /** @type {string} */ tag) => `<tr>${cells.map((cell) => `<${tag}>${escape(cell)}</${tag}>`).join('')}</tr>`;
+    const row = (/** @type {unknown[]} */ cells, /** @type {string} */ tag) =>
+        `<tr>${cells.map((cell) => `<${tag}>${escape(cell)}</${tag}>`).join('')}</tr>`;
     return `<table>${head.length > 0 ? row(head, 'th') : ''}${rows.map((cells) => row(cells, 'td')).join('\n')}</table>`;
 }
 

@@ -46,7 +46,11 @@ export async function listen(account) {
     const session = logIn(account);
     /** @type {(username: string) => void} */
     let heard = () => {};
-    const wanted = { token: session.access, expect: grpc.StatusUnauthenticated, hear: (/** @type {any} */ event) => heard(JSON.parse(event.data).username) };
+    const wanted = {
+        token: session.access,
+        expect: grpc.StatusUnauthenticated,
+        hear: (/** @type {any} */ event) => heard(JSON.parse(event.data).username),
+    };
     const open = stream('auth', 'throughline.auth.v1.AuthService/StreamEvents', [{ eventTypes: ['UserUpdated'] }], wanted);
 
     /** Changes the name, and tells the milliseconds until it was heard of. @param {number} patience @returns {Promise<number | undefined>} */

@@ -30,7 +30,14 @@ export function scenario() {
     const targets = (/** @type {number} */ level) => stages().map(({ duration, share }) => ({ duration, target: level * share }));
     if (rate > 0) {
         // users are taken on as answers take longer; where even ten times as many are not enough, iterations are dropped and counted
-        return { executor: 'ramping-arrival-rate', timeUnit: '1s', preAllocatedVUs: vus, maxVUs: 10 * vus, stages: targets(rate), gracefulStop: '10s' };
+        return {
+            executor: 'ramping-arrival-rate',
+            timeUnit: '1s',
+            preAllocatedVUs: vus,
+            maxVUs: 10 * vus,
+            stages: targets(rate),
+            gracefulStop: '10s',
+        };
     }
     return { executor: 'ramping-vus', startVUs: 0, stages: targets(vus), gracefulRampDown: '10s', gracefulStop: '10s' };
 }

@@ -51,7 +51,9 @@ function facts(script, data) {
 
 /** @param {ReturnType<typeof facts>} known @param {Summary} data @param {string} file */
 function lines(known, data, file) {
-    const each = trends(data).map(([name, { values }]) => `  ${name}: p50 ${number(values.med)}  p95 ${number(values['p(95)'])}  p99 ${number(values['p(99)'])} ms`);
+    const each = trends(data).map(
+        ([name, { values }]) => `  ${name}: p50 ${number(values.med)}  p95 ${number(values['p(95)'])}  p99 ${number(values['p(99)'])} ms`,
+    );
     return [
         `${known.script} (${known.profile}): ${known.passed ? 'all thresholds held' : 'FAILED'}`,
         `  ${known.http_requests} HTTP and ${known.grpc_requests} gRPC requests, ${known.business_transactions} transactions in ${number(known.seconds)} s`,
@@ -87,9 +89,18 @@ function page(known, data) {
 <h2>The run</h2>${table([], figures)}
 <h2>Transactions</h2>${bars(known.transactions)}
 <h2>Durations, in milliseconds</h2>
-${table(['metric', ...percentiles, 'samples'], durations.map(([name, { values }]) => [name, ...percentiles.map((key) => number(values[key])), values.count]))}
-<h2>Thresholds</h2>${table(['metric', 'threshold', ''], thresholds(data).map(({ metric, threshold, ok }) => [metric, threshold, verdict(ok)]))}
-<h2>Checks</h2>${table(['check', 'passed', 'failed'], checks(data.root_group).map(({ name, passes, fails }) => [name, passes, fails]))}
+${table(
+    ['metric', ...percentiles, 'samples'],
+    durations.map(([name, { values }]) => [name, ...percentiles.map((key) => number(values[key])), values.count]),
+)}
+<h2>Thresholds</h2>${table(
+        ['metric', 'threshold', ''],
+        thresholds(data).map(({ metric, threshold, ok }) => [metric, threshold, verdict(ok)]),
+    )}
+<h2>Checks</h2>${table(
+        ['check', 'passed', 'failed'],
+        checks(data.root_group).map(({ name, passes, fails }) => [name, passes, fails]),
+    )}
 </html>
 `;
 }

@@ -11,7 +11,7 @@ import { token } from './session.js';
 export function assortment() {
     const answer = get('/products?limit=100', '/products');
     const products = answer.body?.items?.map((/** @type {any} */ product) => product.product_id) || [];
-    if (products.length < 10) throw new Error(`the catalogue has ${products.length} products; at least 10 are needed`);
+    if (products.length < 50) throw new Error(`the catalogue has ${products.length} products; at least 50 are needed`);
     return products;
 }
 
@@ -56,7 +56,11 @@ export const setStatus = (data, orderId, status, expect = [200]) =>
 
 /** A post of the demo user. @param {Shop} data */
 export const writePost = (data) =>
-    call('POST', '/posts', '/posts', { body: { title: 'On grinding', body: 'Fine, and then finer.' }, token: token(data, 'demo'), expect: [201] });
+    call('POST', '/posts', '/posts', {
+        body: { title: 'On grinding', body: 'Fine, and then finer.' },
+        token: token(data, 'demo'),
+        expect: [201],
+    });
 
 /** @param {Shop} data @param {string} postId */
 export const deletePost = (data, postId) =>
