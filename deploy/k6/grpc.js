@@ -10,10 +10,12 @@ import { refused } from './modules/errors.js';
 import { options as build } from './modules/options.js';
 import { report } from './modules/report.js';
 import { client, invoke, stream } from './modules/rpc.js';
+import { isFresh } from './modules/session.js';
 import { settings } from './modules/settings.js';
 import { several, wanted } from './modules/shop.js';
 
-/** @typedef {{ access: string, user: { userId: string, username: string, email: string }, products: string[] }} Data */
+/** @typedef {{ access: string, expires: number, lifetime: number, user: { userId: string, username: string, email: string } }} Login */
+/** @typedef {{ login: Login, products: string[] }} Data */
 
 const AUTH = 'throughline.auth.v1';
 const CATALOG = 'throughline.catalog.v1';
@@ -27,16 +29,23 @@ const CHUNKS = [0, 1, 2].map((index) => {
     return { chunk: b64encode(bytes.buffer) };
 });
 
-/** A session lasts; its token for 15 minutes, so it is fetched anew. @type {{ access: string, expires: number } | undefined} */
+/** This virtual user's own. @type {Login | undefined} */
 let own;
 
-/** @param {Data} data */
+/** @returns {Login} */
+function logIn() {
+    const { fine, message } = invoke('auth', `${AUTH}.AuthService/Login`, settings.demo);
+    if (!fine) throw new Error(`cannot log in as ${settings.demo.email} at ${settings.grpc.auth}`);
+    const { userId, username, email } = message.user;
+    const lifetime = Number(message.expiresIn) * 1000;
+    return { access: message.accessToken, expires: Date.now() + lifetime, lifetime, user: { userId, username, email } };
+}
+
+/** A token that lasts for a while yet. @param {Data} data */
 function access(data) {
-    if (!own) own = { access: data.access, expires: Date.now() + 300000 + 300000 * Math.random() };
-    if (own.expires < Date.now()) {
-        const { message } = invoke('auth', `${AUTH}.AuthService/Login`, settings.demo);
-        own = { access: message.accessToken, expires: Date.now() + message.expiresIn * 500 };
-    }
+    const current = own || data.login;
+    if (isFresh(current)) return current.access;
+    own = logIn();
     return own.access;
 }
 
@@ -63,10 +72,11 @@ const kinds = {
         weight: 12,
         act: (data) => {
             const items = several(data.products, 3).map((productId) => ({ productId, quantity: 1 }));
-            const { fine, message, duration } = invoke('orders', `${ORDERS}.OrderService/PlaceOrder`, { customer: data.user, items });
+            const { fine, message, duration } = invoke('orders', `${ORDERS}.OrderService/PlaceOrder`, { customer: data.login.user, items });
             if (!fine) return false;
             orderProcessing.add(duration);
-            return invoke('orders', `${ORDERS}.OrderService/GetOrder`, { orderId: message.order.orderId, userId: data.user.userId }).fine;
+            return invoke('orders', `${ORDERS}.OrderService/GetOrder`, { orderId: message.order.orderId, userId: data.login.user.userId })
+                .fine;
         },
     },
     server_stream: {
@@ -81,7 +91,7 @@ const kinds = {
     client_stream: {
         weight: 4,
         act: async (data) => {
-            const parts = [{ userId: data.user.userId }, ...CHUNKS];
+            const parts = [{ userId: data.login.user.userId }, ...CHUNKS];
             const { fine, messages } = await stream('auth', `${AUTH}.UserService/SetAvatar`, parts, { token: access(data) });
             return fine && messages[0].avatar.size === 48 << 10;
         },
@@ -89,7 +99,7 @@ const kinds = {
     download: {
         weight: 4,
         act: async (data) => {
-            const { fine, messages } = await stream('auth', `${AUTH}.UserService/GetAvatar`, [{ userId: data.user.userId }], {
+            const { fine, messages } = await stream('auth', `${AUTH}.UserService/GetAvatar`, [{ userId: data.login.user.userId }], {
                 token: access(data),
             });
             return fine && messages[0].avatar.mediaType === 'image/jpeg' && messages.length > 1;
@@ -128,7 +138,7 @@ const errors = {
         const order = invoke(
             'orders',
             `${ORDERS}.OrderService/PlaceOrder`,
-            { customer: data.user, items },
+            { customer: data.login.user, items },
             { expect: grpc.StatusInvalidArgument },
         );
         return refused('invalid_argument', order);
@@ -161,22 +171,18 @@ export const options = build({
 
 /** @returns {Promise<Data>} */
 export async function setup() {
-    const { message: login } = invoke('auth', `${AUTH}.AuthService/Login`, settings.demo);
+    const login = logIn();
     const { message: list } = invoke('catalog', `${CATALOG}.ProductService/ListProducts`, { pageSize: 100 });
-    const { userId, username, email } = login.user;
     // somebody may read the picture before the first one has set it
-    const upload = await stream('auth', `${AUTH}.UserService/SetAvatar`, [{ userId }, ...CHUNKS], { token: login.accessToken });
-    if (!upload.fine) throw new Error('cannot set an avatar');
-    return {
-        access: login.accessToken,
-        user: { userId, username, email },
-        products: list.products.map((/** @type {any} */ product) => product.productId),
-    };
+    const parts = [{ userId: login.user.userId }, ...CHUNKS];
+    const upload = await stream('auth', `${AUTH}.UserService/SetAvatar`, parts, { token: login.access });
+    if (!upload.fine) throw new Error('cannot set a picture');
+    return { login, products: list.products.map((/** @type {any} */ product) => product.productId) };
 }
 
 /** @param {Data} data */
 export function teardown(data) {
-    invoke('auth', `${AUTH}.AuthService/Logout`, { accessToken: data.access });
+    if (data.login.expires > Date.now()) invoke('auth', `${AUTH}.AuthService/Logout`, { accessToken: data.login.access });
     client('auth').close();
 }
 

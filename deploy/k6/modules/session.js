@@ -56,6 +56,9 @@ const own = {};
 /** When this one renews: between half and nine tenths of a token's life. */
 const patience = 0.5 + 0.4 * Math.random();
 
+/** Whether a token need not be renewed yet by this virtual user. @param {{ expires: number, lifetime: number }} current */
+export const isFresh = (current) => current.expires - Date.now() > (1 - patience) * current.lifetime;
+
 /**
  * A token that lasts for a while yet.
  * @param {Sessions} data what `setup` returned
@@ -64,7 +67,7 @@ const patience = 0.5 + 0.4 * Math.random();
 export function token(data, role) {
     const mine = own[role];
     const current = mine || data.sessions[role];
-    if (current.expires - Date.now() > (1 - patience) * current.lifetime) return current.access;
+    if (isFresh(current)) return current.access;
     // a refresh token serves once, so the shared one is nobody's
     const next = mine && mine.expires > Date.now() ? renew(mine) : logIn(settings[role]);
     own[role] = next;
