@@ -8,7 +8,7 @@ import { options as build } from './modules/options.js';
 import { report } from './modules/report.js';
 import { closeSessions, logIn, logOut, openSessions, token } from './modules/session.js';
 import { settings } from './modules/settings.js';
-import { any, assortment, cancelOrder, deletePost, placeOrder, readOrder, wanted, writePost } from './modules/shop.js';
+import { any, assortment, placeAndCancel, deletePost, placeOrder, readOrder, wanted, writePost } from './modules/shop.js';
 
 /** @typedef {import('./modules/errors.js').ErrorShop & { posts: string[] }} Data */
 
@@ -47,13 +47,7 @@ const kinds = {
             return fine && readOrder(data, body.order_id).fine;
         },
     },
-    cancel: {
-        weight: 5,
-        act: (data) => {
-            const { fine, body } = placeOrder(data, 2);
-            return fine && cancelOrder(data, body.order_id).fine;
-        },
-    },
+    cancel: { weight: 5, act: (data) => placeAndCancel(data, 2).fine },
     comment: {
         weight: 8,
         act: (data) => {

@@ -7,7 +7,7 @@ import { options as build } from './modules/options.js';
 import { report } from './modules/report.js';
 import { closeSessions, logIn, logOut, openSessions, renew, token } from './modules/session.js';
 import { settings } from './modules/settings.js';
-import { assortment, cancelOrder, deletePost, placeOrder, readOrder, several, wanted, writePost } from './modules/shop.js';
+import { assortment, placeAndCancel, deletePost, placeOrder, readOrder, several, wanted, writePost } from './modules/shop.js';
 import { turns } from './modules/deck.js';
 
 /** @typedef {import('./modules/errors.js').ErrorShop} Data */
@@ -44,13 +44,7 @@ const kinds = {
             return again && again.body.order_id === body.order_id && readOrder(data, body.order_id).fine;
         },
     },
-    cancel: {
-        weight: 4,
-        act: (data) => {
-            const { fine, body } = placeOrder(data, 1);
-            return fine && cancelOrder(data, body.order_id).fine;
-        },
-    },
+    cancel: { weight: 4, act: (data) => placeAndCancel(data, 1).fine },
     edit: {
         weight: 5,
         act: (data) => {

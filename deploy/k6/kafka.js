@@ -11,7 +11,7 @@ import { length } from './modules/profiles.js';
 import { report } from './modules/report.js';
 import { closeSessions, logIn, logOut, openSessions } from './modules/session.js';
 import { settings } from './modules/settings.js';
-import { assortment, cancelOrder, placeOrder, setStatus } from './modules/shop.js';
+import { assortment, placeAndCancel, placeOrder, setStatus } from './modules/shop.js';
 
 /** @typedef {import('./modules/errors.js').ErrorShop & { listener: import('./modules/listener.js').Account }} Data */
 
@@ -25,13 +25,7 @@ const kinds = {
             return fine && setStatus(data, body.order_id, 'paid').fine;
         },
     },
-    cancelled: {
-        weight: 10,
-        act: (data) => {
-            const { fine, body } = placeOrder(data, 2);
-            return fine && cancelOrder(data, body.order_id).fine;
-        },
-    },
+    cancelled: { weight: 10, act: (data) => placeAndCancel(data, 2).fine },
     // the same order twice is one event
     replayed: {
         weight: 5,

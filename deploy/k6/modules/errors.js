@@ -3,7 +3,7 @@
 // on purpose. Each is checked to be refused as documented.
 import { call, get } from './gateway.js';
 import { errorCases } from './business.js';
-import { any, cancelOrder, placeOrder, setStatus } from './shop.js';
+import { any, placeAndCancel, placeOrder, setStatus } from './shop.js';
 import { token } from './session.js';
 
 /** @typedef {import('./shop.js').Shop & { diagnostics: boolean }} ErrorShop */
@@ -38,8 +38,8 @@ export const errors = {
         return fine && refused('key_reused', call('POST', '/orders', '/orders', { ...request, body, expect: [422] }));
     },
     step_forbidden: (data) => {
-        const { fine, body } = placeOrder(data, 1);
-        return fine && cancelOrder(data, body.order_id).fine && refused('step_forbidden', setStatus(data, body.order_id, 'paid', [409]));
+        const { fine, body } = placeAndCancel(data, 1);
+        return fine && refused('step_forbidden', setStatus(data, body.order_id, 'paid', [409]));
     },
     on_purpose: (data) => !data.diagnostics || refused('on_purpose', get('/error?status=503', '/error', { expect: [503] })),
 };

@@ -50,6 +50,12 @@ export const readOrder = (data, orderId) => get(`/orders/${orderId}`, '/orders/{
 export const cancelOrder = (data, orderId, expect = [200]) =>
     call('DELETE', `/orders/${orderId}`, '/orders/{order_id}', { token: token(data, 'demo'), expect });
 
+/** An order that somebody thinks better of. @param {Shop} data @param {number} lines */
+export function placeAndCancel(data, lines) {
+    const { fine, body } = placeOrder(data, lines);
+    return { fine: fine && cancelOrder(data, body.order_id).fine, body };
+}
+
 /** A step of an order, which admins take. @param {Shop} data @param {string} orderId @param {string} status @param {number[]} [expect] */
 export const setStatus = (data, orderId, status, expect = [200]) =>
     call('PUT', `/orders/${orderId}/status`, '/orders/{order_id}/status', { body: { status }, token: token(data, 'admin'), expect });
