@@ -17,7 +17,7 @@ const product = (/** @type {Data} */ data) => get(`/products/${wanted(data.produ
 /** @type {Record<string, import('./modules/deck.js').Kind<Data>>} */
 const kinds = {
     browse: {
-        weight: 30,
+        weight: 32,
         act: (data) => get('/products?category=coffee&sort=price&limit=12', '/products').fine && product(data) && product(data),
     },
     search: {
@@ -32,7 +32,7 @@ const kinds = {
             get('/leaderboard?limit=5', '/leaderboard').fine,
     },
     login: {
-        weight: 5,
+        weight: 3,
         act: () => {
             const session = logIn(settings.demo);
             const { fine } = get('/auth/me', '/auth/me', { token: session.access });
