@@ -14,6 +14,7 @@ mod names;
 mod otlp_http;
 mod page;
 mod query;
+mod raw;
 mod record;
 mod tempo;
 

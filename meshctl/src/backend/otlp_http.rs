@@ -20,6 +20,7 @@ use tonic::Code;
 
 use super::{
     otlp::{MAX_EXPORT, accept},
+    raw::Export,
     store::Store,
 };
 
@@ -64,7 +65,7 @@ fn encoding(headers: &HeaderMap) -> Option<Encoding> {
     }
 }
 
-fn read(encoding: Encoding, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<ExportTraceServiceRequest, Refusal> {
+fn read(encoding: Encoding, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Export, Refusal> {
     let bytes = body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => refusal(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")),
@@ -78,8 +79,10 @@ fn read(encoding: Encoding, headers: &HeaderMap, body: Result<Bytes, BytesReject
         }
     };
     let decoded = match encoding {
-        Encoding::Protobuf => ExportTraceServiceRequest::decode(&*bytes).map_err(|error| error.to_string()),
-        Encoding::Json => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+        Encoding::Protobuf => Export::decode(bytes).map_err(|error| error.to_string()),
+        Encoding::Json => serde_json::from_slice(&bytes)
+            .map(|request: ExportTraceServiceRequest| Export::from(request.resource_spans))
+            .map_err(|error| error.to_string()),
     };
     decoded.map_err(|error| refusal(StatusCode::BAD_REQUEST, format!("the body is not an ExportTraceServiceRequest: {error}")))
 }

@@ -1,6 +1,6 @@
 //! What the store keeps of a span, and what it costs.
 //!
-//! A span is kept as its own protobuf encoding, which takes about a quarter of the memory of the decoded form
+//! A span is kept as the protobuf encoding that it came as, which takes about a quarter of the memory of the decoded form
 //! and makes the estimate of its size an honest one; the few fields which searches need lie decoded beside it.
 
 use std::{mem::size_of, sync::Arc};
@@ -10,9 +10,12 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
-use prost::Message as _;
+use prost::{Message as _, bytes::Bytes};
 
-use super::id::{TraceId, span_id};
+use super::{
+    id::{TraceId, span_id},
+    raw::{self, Head},
+};
 
 /// What the heap adds to an allocation of its own: the allocator's header, and the counters of an `Arc`.
 const ALLOCATION: usize = 32;
@@ -73,7 +76,7 @@ pub(crate) fn envelope(
     (empty.encode_to_vec(), service)
 }
 
-/// A span on its way into the store, encoded before the store is locked.
+/// A span on its way into the store, read before the store is locked.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) trace: TraceId,
@@ -87,17 +90,20 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// `None` where the trace id or the span id is missing, of the wrong length or zero: OTLP calls such a span invalid.
-    pub(crate) fn new(span: Span) -> Option<Self> {
+    /// `None` where the trace id or the span id is missing, of the wrong length or zero, which OTLP calls an invalid span; or
+    /// where it is none at all.
+    pub(crate) fn new(body: &Bytes) -> Option<Self> {
+        let head = Head::decode(body.clone()).ok()?;
         Some(Self {
-            trace: TraceId::from_bytes(&span.trace_id)?,
-            id: span_id(&span.span_id)?,
-            parent: span_id(&span.parent_span_id).unwrap_or(0),
-            start: span.start_time_unix_nano,
-            end: span.end_time_unix_nano,
-            kind: span.kind,
-            body: span.encode_to_vec().into(),
-            name: span.name,
+            trace: TraceId::from_bytes(&head.trace_id)?,
+            id: span_id(&head.span_id)?,
+            parent: span_id(&head.parent_span_id).unwrap_or(0),
+            start: head.start_time_unix_nano,
+            end: head.end_time_unix_nano,
+            kind: head.kind,
+            // a copy: what came around it need not be kept
+            body: body.as_ref().into(),
+            name: head.name,
         })
     }
 }
@@ -117,7 +123,7 @@ pub(crate) struct Record {
 impl Record {
     /// Decodes the whole span.
     pub(crate) fn open(&self) -> Span {
-        Span::decode(&*self.body).unwrap_or_default()
+        raw::open(&self.body)
     }
 
     /// How long the span took, in nanoseconds; 0 where it ends before it starts.

@@ -15,6 +15,7 @@ use super::{
     byte_size::ByteSize,
     id::TraceId,
     names::{Names, Operation},
+    raw::{Export, OfResource},
     record::{Incoming, Record, Snapshot, Source, envelope},
 };
 
@@ -99,14 +100,19 @@ impl Store {
         }))
     }
 
+    /// Takes spans that did not come as an export.
+    pub fn insert(&self, spans: Vec<ResourceSpans>) -> Accepted {
+        self.take(spans.into())
+    }
+
     /// Takes the spans of one export, and evicts the oldest traces where they need the room.
-    pub fn insert(&self, export: Vec<ResourceSpans>) -> Accepted {
+    pub(crate) fn take(&self, export: Export) -> Accepted {
         let mut accepted = Accepted::default();
         let mut groups = Vec::new();
-        for ResourceSpans { resource, scope_spans, schema_url } in export {
+        for OfResource { resource, scope_spans, schema_url } in export.resource_spans {
             for scope in scope_spans {
                 let given = scope.spans.len() as u64;
-                let spans: Vec<_> = scope.spans.into_iter().filter_map(Incoming::new).collect();
+                let spans: Vec<_> = scope.spans.iter().filter_map(Incoming::new).collect();
                 accepted.refused += given - spans.len() as u64;
                 groups.push((envelope(resource.as_ref(), &schema_url, scope.scope, scope.schema_url), spans));
             }
