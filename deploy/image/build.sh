@@ -10,8 +10,9 @@ TOOLS="topics db meshctl"
 # What the C parts of the dependencies and the .proto files need at build time, beyond the image of Rust.
 BUILD_PACKAGES="make pkg-config protobuf-compiler"
 
-# What the base image of deploy/Dockerfile has: glibc, libgcc and the loader, and no more.
-ALLOWED_LIBRARIES="linux-vdso ld-linux-x86-64 ld-linux-aarch64 libc libgcc_s libm libpthread libdl librt"
+# What the base image of deploy/Dockerfile has: glibc, libgcc and the loader, and no more. (deploy/check adds libz, which a build outside
+# of `compile` takes from the system.)
+ALLOWED_LIBRARIES="linux-vdso ld-linux-x86-64 ld-linux-aarch64 libc libgcc_s libm libpthread libdl librt ${MORE_LIBRARIES:-}"
 
 die() {
     echo "build.sh: $*" >&2
