@@ -8,10 +8,11 @@ import yaml
 from .cluster import (
     all_containers, containers, environment, expanded, hosts, labels, name, namespace, of_kind, pod, selects, title, workloads,
 )
+from .image import final_stages
 from .repository import DEPLOY
 
-# What no file here makes: certificates of the ingress, and the address of somebody's mail server.
-GIVEN_SECRETS = {"gateway-tls": {"tls.crt", "tls.key"}, "smtp": {"url"}}
+# What no file here makes: certificates of the ingress, the address of somebody's mail server, and whom a load test signs in as.
+GIVEN_SECRETS = {"gateway-tls": {"tls.crt", "tls.key"}, "smtp": {"url"}, "k6-login": {"PASSWORD", "ADMIN_PASSWORD"}}
 # Made by the cluster itself.
 GIVEN_CONFIG_MAPS = {"kube-root-ca.crt"}
 
@@ -113,6 +114,30 @@ def neighbours_are_there(objects):
     return wrong
 
 
+def our_images_are_built(objects):
+    """An image of ours is a target of deploy/Dockerfile, and has the program that is to run."""
+    stages = final_stages()
+    wrong = []
+    for workload, container in all_containers(objects):
+        owner, _, target = container["image"].partition(":")[0].rpartition("/")
+        if not owner.endswith("throughline"):
+            continue
+        if target not in stages:
+            wrong.append(f"{title(workload)}: deploy/Dockerfile makes no {target}")
+        elif container.get("command") and not any(f"/out/usr/local/bin/{container['command'][0]}" in text for _, text in stages[target]):
+            wrong.append(f"{title(workload)}: {target} has no program {container['command'][0]}")
+    return wrong
+
+
+def maps_fit(objects):
+    """A ConfigMap holds 1 MiB at most."""
+    return [
+        f"{title(found)} holds {size} bytes"
+        for found in of_kind(objects, "ConfigMap")
+        if (size := sum(len(value.encode()) for value in found.get("data", {}).values())) > 1_000_000
+    ]
+
+
 def headless_for_grpc(objects):
     """A service of gRPC is headless, so that clients see every pod."""
     return [
@@ -148,5 +173,5 @@ def namespaces_are_there(objects):
             if found["kind"] not in cluster_wide and namespace(found) not in known]
 
 
-RULES = [settings_are_there, volumes_are_there, services_lead_somewhere, neighbours_are_there, headless_for_grpc, accounts_are_there,
-         namespaces_are_there]
+RULES = [settings_are_there, volumes_are_there, services_lead_somewhere, neighbours_are_there, our_images_are_built, maps_fit, headless_for_grpc,
+         accounts_are_there, namespaces_are_there]

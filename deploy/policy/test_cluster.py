@@ -1,6 +1,7 @@
 """Every rule holds for every overlay, and can fail: each is given an overlay with one thing made wrong."""
 
 import copy
+import pathlib
 import subprocess
 import tempfile
 import unittest
@@ -95,6 +96,11 @@ MUTATIONS = {
         "a port that is none": lambda o: _map(o, "gateway-")["data"].update(THROUGHLINE_UPSTREAM__AUTH="http://auth:50052"),
         "a name in an argument": lambda o: _service(o, "canary").update(args=["--backend=tempo=http://temp:3200"]),
     },
+    references.our_images_are_built: {
+        "an image that nobody makes": lambda o: _service(o).update(image="throughline/order:0.1.0"),
+        "a program that is in another image": lambda o: _service(o, "dispatch").update(command=["orders"]),
+    },
+    references.maps_fit: {"a map that is too large": lambda o: _map(o, "mesh-")["data"].update(X="x" * 1_100_000)},
     references.headless_for_grpc: {"an address of the cluster": lambda o: _of(o, "Service", "auth")["spec"].pop("clusterIP")},
     references.accounts_are_there: {
         "a pod of nobody": lambda o: _drop(o, "ServiceAccount", "orders"),
@@ -187,6 +193,19 @@ class Overlays(unittest.TestCase):
         self.assertGreater(len(hops), 8)
         self.assertEqual(hops - network.wanted(set()), set())
 
+    def test_load_keeps_the_rules_where_it_is_added(self):
+        component = DEPLOY / "k8s/components/k6/kustomization.yaml"
+        if not component.is_file():
+            self.skipTest("there is no component k6")
+        with tempfile.TemporaryDirectory(dir=DEPLOY / "k8s") as folder:
+            kustomization = {"namespace": "throughline-dev", "resources": ["../overlays/dev/mesh"], "components": ["../components/k6"]}
+            pathlib.Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+            added = objects(folder.removeprefix(str(DEPLOY / "k8s") + "/"))
+        self.assertIn("CronJob", {found["kind"] for found in added})
+        for rule in pods.RULES + references.RULES + network.RULES:
+            with self.subTest(rule=rule.__name__):
+                self.assertEqual(rule(added), [])
+
     def test_every_base_and_component_renders_alone(self):
         bases = [path.parent for path in sorted((DEPLOY / "k8s/base").glob("*/kustomization.yaml"))]
         self.assertGreater(len(bases), 15)
@@ -199,8 +218,7 @@ class Overlays(unittest.TestCase):
                 kind = yaml.safe_load(component.read_text(encoding="utf-8"))["kind"]
                 if kind != "Component":
                     kustomization = {"resources": [f"../components/{component.parent.name}"]}
-                with open(f"{folder}/kustomization.yaml", "w", encoding="utf-8") as file:
-                    yaml.safe_dump(kustomization, file)
+                pathlib.Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
                 self.assertTrue(objects(folder.removeprefix(str(DEPLOY / "k8s") + "/")))
 
     def test_the_vault_has_what_the_script_makes(self):

@@ -233,20 +233,6 @@ class Image(unittest.TestCase):
         self.assertNotEqual(subprocess.run([ROOT / "deploy/image/build.sh", "bake"], capture_output=True, check=False).returncode, 0)
 
 
-class Page(unittest.TestCase):
-    """docs/deploy.md names what is there."""
-
-    def test_every_file_that_the_page_names_is_there(self):
-        text = read("docs/deploy.md")
-        named = set(re.findall(r"\b((?:deploy|observability|docs)/[A-Za-z0-9_./-]*[A-Za-z0-9])", text))
-        self.assertGreater(len(named), 10)
-        self.assertEqual([path for path in sorted(named) if not (ROOT / path).exists()], [])
-
-    def test_every_profile_that_the_page_names_is_there(self):
-        known = {profile for service in compose.load()["services"].values() for profile in service.get("profiles", [])} | {"minimal"}
-        self.assertEqual(set(re.findall(r"--profile ([a-z]+)", read("docs/deploy.md"))) - known, set())
-
-
 class Yaml(unittest.TestCase):
     """No file says a thing twice."""
 
