@@ -35,7 +35,8 @@ def _ignored(path: str, patterns: list[str]) -> bool:
 def context() -> list[str]:
     """Files of the repository that a build gets."""
     patterns = [line for line in read(".dockerignore").splitlines() if line and not line.startswith("#")]
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"], capture_output=True, text=True, check=True)
+    command = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     return [path for path in listed.stdout.splitlines() if (ROOT / path).is_file() and not _ignored(path, patterns)]
 
 
