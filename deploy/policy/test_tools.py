@@ -1,5 +1,6 @@
 """The tools of others: schemas, hadolint, actionlint, shellcheck, promtool. Each is shown something wrong, too."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -63,11 +64,14 @@ class Schemas(unittest.TestCase):
     VERSIONS = ("1.30", ".".join(latest_version().split(".")[:2]))
 
     def test_every_object_of_every_overlay_is_valid(self):
+        seen = set()
         for which in OVERLAYS:
             for found in overlay(which):
-                for version in self.VERSIONS:
+                text = json.dumps(found, sort_keys=True)
+                for version in self.VERSIONS if text not in seen else ():
                     with self.subTest(overlay=which, kind=found["kind"], name=found["metadata"]["name"], version=version):
                         kubernetes_validate.validate(found, version, strict=True)
+                seen.add(text)
 
     def test_what_is_not_in_an_overlay_is_valid_too(self):
         import jsonschema
@@ -94,6 +98,7 @@ class Linters(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertIn("DL3007", run("hadolint", "-", input="FROM debian:latest\n").stdout)
 
+    @unittest.skipIf(shutil.which("shellcheck") is None, "there is no shellcheck for this machine on PyPI")
     def test_shellcheck_has_nothing_to_say_about_the_scripts(self):
         scripts = [DEPLOY / "image/build.sh", DEPLOY / "k8s/secrets.sh", DEPLOY / "check"]
         done = run("shellcheck", "-x", *scripts, cwd=ROOT)
