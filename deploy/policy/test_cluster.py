@@ -167,6 +167,10 @@ MUTATIONS = {
 }
 
 
+# Components that change what another one brings.
+NEEDS = {"k6-jobs": ["k6"]}
+
+
 class Overlays(unittest.TestCase):
     """The rules on what is there."""
 
@@ -198,7 +202,8 @@ class Overlays(unittest.TestCase):
         if not component.is_file():
             self.skipTest("there is no component k6")
         with tempfile.TemporaryDirectory(dir=DEPLOY / "k8s") as folder:
-            kustomization = {"namespace": "throughline-dev", "resources": ["../overlays/dev/mesh"], "components": ["../components/k6"]}
+            parts = [f"../components/{one}" for one in ("k6", "k6-jobs") if (DEPLOY / "k8s/components" / one / "kustomization.yaml").is_file()]
+            kustomization = {"namespace": "throughline-dev", "resources": ["../overlays/dev/mesh"], "components": parts}
             pathlib.Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
             added = objects(folder.removeprefix(str(DEPLOY / "k8s") + "/"))
         self.assertIn("CronJob", {found["kind"] for found in added})
@@ -214,7 +219,8 @@ class Overlays(unittest.TestCase):
                 self.assertIn("kind:", rendered(f"base/{base.name}"))
         for component in sorted((DEPLOY / "k8s/components").glob("*/kustomization.yaml")):
             with self.subTest(component=component.parent.name), tempfile.TemporaryDirectory(dir=DEPLOY / "k8s") as folder:
-                kustomization = {"resources": ["../base"], "components": [f"../components/{component.parent.name}"]}
+                wanted = [*NEEDS.get(component.parent.name, []), component.parent.name]
+                kustomization = {"resources": ["../base"], "components": [f"../components/{one}" for one in wanted]}
                 kind = yaml.safe_load(component.read_text(encoding="utf-8"))["kind"]
                 if kind != "Component":
                     kustomization = {"resources": [f"../components/{component.parent.name}"]}
