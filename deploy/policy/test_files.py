@@ -253,4 +253,4 @@ class Yaml(unittest.TestCase):
         for path in paths:
             if path.name != "expected-trace.yaml":
                 with self.subTest(file=str(path.relative_to(ROOT))), open(path, encoding="utf-8") as file:
-                    list(yaml.load_all(file, Loader=Strict))  # noqa: S506 (a SafeLoader)
+                    list(yaml.load_all(file, Loader=Strict))

@@ -1,15 +1,18 @@
 """docs/deploy.md, and what workflows and manifests type: files, names, commands and flags that are there."""
 
+import pathlib
 import re
 import shlex
 import subprocess
+import tempfile
 import unittest
 
 import yaml
 
 from . import compose
 from .cluster import all_containers, name, namespace
-from .repository import OVERLAYS, ROOT, binaries, overlay, read
+from .image import final_stages
+from .repository import DEPLOY, OVERLAYS, ROOT, binaries, objects, overlay, read
 
 PAGE = "docs/deploy.md"
 
@@ -63,7 +66,7 @@ def kubectl_mistakes(command: list[str]) -> list[str]:
     verb = ["rollout", "status"] if "rollout" in verbs else verbs[:1]
     if not verb:
         return [f"{' '.join(command)}: no command of kubectl"]
-    run = lambda *parts: subprocess.run(["kubectl", *parts], capture_output=True, text=True, check=True).stdout  # noqa: E731
+    run = lambda *parts: subprocess.run(["kubectl", *parts], capture_output=True, text=True, check=True).stdout
     there = flags(run(*verb, "--help")) | flags(run("options"))
     wrong = [f"{' '.join(command)}: {word}" for word in command if word.startswith("--") and word.split("=")[0] not in there]
     where = command[command.index("--namespace") + 1] if "--namespace" in command else ""
@@ -97,6 +100,19 @@ class Page(unittest.TestCase):
     def test_a_kubectl_command_that_is_none_is_found(self):
         for wrong in ("kubectl --namespace throughline-dev logs deployment/canari", "kubectl apply --server-sid --kustomize x", "kubectl frobnicate"):
             self.assertTrue(kubectl_mistakes(wrong.split()), wrong)
+
+    def test_every_image_of_ours_can_come_from_a_registry(self):
+        targets = [name for name in final_stages()]
+        images = [{"name": f"throughline/{target}", "newName": f"ghcr.io/owner/throughline/{target}", "newTag": "v1"} for target in targets]
+        with tempfile.TemporaryDirectory(dir=DEPLOY / "k8s") as folder:
+            kustomization = {"resources": ["../overlays/dev"], "images": images}
+            pathlib.Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+            replaced = {container["image"] for _, container in all_containers(objects(folder.removeprefix(str(DEPLOY / "k8s") + "/")))}
+        self.assertEqual([image for image in replaced if image.startswith("throughline/")], [])
+        self.assertEqual({image for image in replaced if image.startswith("ghcr.io/owner/")}, {f"ghcr.io/owner/throughline/{target}:v1" for target in targets})
+        for workflow in ("images", "cluster", "deploy-dev"):
+            text = read(f".github/workflows/{workflow}.yml")
+            self.assertEqual({line.split(" in ")[1].rstrip("; do") for line in text.splitlines() if "for target in" in line}, {" ".join(targets)}, workflow)
 
     @unittest.skipIf(binaries() is None, "the services are not built")
     def test_every_flag_of_our_programs_is_one(self):
