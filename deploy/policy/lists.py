@@ -5,24 +5,29 @@ import sys
 
 from .repository import ROOT, read
 
-KUSTOMIZATION = "observability/kustomization.yaml"
-FOLDERS = {"rules": ("prometheus/rules", "*.yaml"), "dashboards": ("grafana/dashboards", "*.json")}
+# kustomization -> mark in it -> folder and pattern of the files, as seen from it
+KUSTOMIZATIONS = {
+    "observability/kustomization.yaml": {"rules": ("prometheus/rules", "*.yaml"), "dashboards": ("grafana/dashboards", "*.json")},
+    "deploy/scenarios/kustomization.yml": {"scenarios": (".", "*.yaml")},
+}
 
 
-def there(which: str) -> list[str]:
-    folder, pattern = FOLDERS[which]
-    return sorted(f"{folder}/{path.name}" for path in (ROOT / "observability" / folder).glob(pattern) if "test" not in path.stem)
+def there(kustomization: str, mark: str) -> list[str]:
+    folder, pattern = KUSTOMIZATIONS[kustomization][mark]
+    base = (ROOT / kustomization).parent
+    return sorted(str(path.relative_to(base)) for path in (base / folder).glob(pattern))
 
 
-def with_lists(text: str) -> str:
+def with_lists(kustomization: str, text: str) -> str:
     """The kustomization with every file of each folder."""
-    for which in FOLDERS:
-        files = "".join(f"\n      - {path}" for path in there(which)) or " []"
-        text = re.sub(rf"(# {which}: begin\n)(.*?)(\n    # {which}: end)", lambda m, files=files: f"{m[1]}    files:{files}{m[3]}", text, flags=re.DOTALL)
+    for mark in KUSTOMIZATIONS[kustomization]:
+        files = "".join(f"\n      - {path}" for path in there(kustomization, mark)) or " []"
+        text = re.sub(rf"(# {mark}: begin\n)(.*?)(\n    # {mark}: end)", lambda m, files=files: f"{m[1]}    files:{files}{m[3]}", text, flags=re.DOTALL)
     return text
 
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python3 -m policy.lists --write")
-    (ROOT / KUSTOMIZATION).write_text(with_lists(read(KUSTOMIZATION)), encoding="utf-8")
+    for path in KUSTOMIZATIONS:
+        (ROOT / path).write_text(with_lists(path, read(path)), encoding="utf-8")

@@ -92,9 +92,11 @@ class Documented(unittest.TestCase):
         sources = load("observability/grafana/provisioning/datasources/datasources.yaml")["datasources"]
         self.assertEqual({source["uid"] for source in sources}, {"prometheus", "tempo", "loki"})
 
-    def test_every_rule_and_dashboard_is_in_the_kustomization(self):
-        text = read(lists.KUSTOMIZATION)
-        self.assertEqual(text, lists.with_lists(text), "python3 -m policy.lists --write")
+    def test_every_rule_dashboard_and_scenario_is_in_a_kustomization(self):
+        for path, marks in lists.KUSTOMIZATIONS.items():
+            self.assertEqual(read(path), lists.with_lists(path, read(path)), "python3 -m policy.lists --write")
+            for mark in marks:
+                self.assertIn(f"# {mark}: begin\n    files:\n      - ", read(path))
 
     def test_every_service_is_scraped(self):
         scraped = read("observability/alloy/docker.alloy")
