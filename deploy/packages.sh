@@ -39,7 +39,7 @@ missing_packages() {
             have git || echo git
             # deploy/check: its tools live in a virtual environment, and rules are checked by promtool
             python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
-            have promtool || echo prometheus
+            if ! have promtool && { have prometheus || [ "${MESH_PROMETHEUS__MODE:-auto}" = off ]; }; then echo prometheus; fi
             ;;
     esac
 }

@@ -96,7 +96,9 @@ class Documented(unittest.TestCase):
         for path, marks in lists.KUSTOMIZATIONS.items():
             self.assertEqual(read(path), lists.with_lists(path, read(path)), "python3 -m policy.lists --write")
             for mark in marks:
-                self.assertIn(f"# {mark}: begin\n    files:\n      - ", read(path))
+                for found in lists.there(path, mark):
+                    self.assertIn(f"\n      - {found}\n", read(path))
+        self.assertGreater(len(lists.there("deploy/scenarios/kustomization.yml", "scenarios")), 10)
 
     def test_every_service_is_scraped(self):
         scraped = read("observability/alloy/docker.alloy")
