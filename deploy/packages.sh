@@ -33,8 +33,15 @@ missing_packages() {
     have mvn || echo maven
     have curl || echo curl
     [ -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
-    case "${1:-}" in tests | full) have strace || echo strace ;; esac
-    if [ "${1:-}" = full ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then echo python3-venv; fi
+    case "${1:-}" in
+        tests | full)
+            have strace || echo strace
+            have git || echo git
+            # deploy/check: its tools live in a virtual environment, and rules are checked by promtool
+            python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
+            if ! have promtool && { have prometheus || [ "${MESH_PROMETHEUS__MODE:-auto}" = off ]; }; then echo prometheus; fi
+            ;;
+    esac
 }
 
 java_package() {
