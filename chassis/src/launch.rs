@@ -1,6 +1,12 @@
 //! A service's `main`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 use prometheus_client::metrics::info::Info;
@@ -19,7 +25,8 @@ use crate::{
 /// Reads arguments and configuration, starts logs, telemetry, the admin port and the runtime, runs `service` until it
 /// ends, and flushes telemetry. SIGTERM and SIGINT cancel [`Process::shutdown`]; a second one ends the process at once.
 ///
-/// Exit codes: 0 stopped as asked, 1 failed, 2 wrong arguments or configuration.
+/// Exit codes: 0 stopped as asked, 1 failed, 2 wrong arguments or configuration. With `--probe` it only asks a process of these
+/// settings whether it is ready: 0 it is, 1 it is not. That is for images without a shell.
 pub fn launch<C, F>(name: &'static str, service: impl FnOnce(C, Process) -> F) -> ExitCode
 where
     C: ServiceConfig,
@@ -28,6 +35,7 @@ where
     let arguments = Command::new(name)
         .arg(Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).help("TOML file with settings"))
         .arg(Arg::new("print-config").long("print-config").action(ArgAction::SetTrue).help("Print the effective settings and exit"))
+        .arg(Arg::new("probe").long("probe").action(ArgAction::SetTrue).help("Ask the admin port of these settings whether the service is ready"))
         .after_help(format!("Environment variables {}SECTION__KEY win over the file.", config::ENV_PREFIX))
         .get_matches();
     let config: C = match config::read(arguments.get_one::<PathBuf>("config").map(PathBuf::as_path)) {
@@ -37,9 +45,12 @@ where
     if arguments.get_flag("print-config") {
         return print(name, &config);
     }
+    if arguments.get_flag("probe") {
+        return probe(name, config.common().admin.address);
+    }
     match run(name, config, service) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(name, error.as_ref(), 1),
+        Err(error) => fail(name, &error, 1),
     }
 }
 
@@ -113,7 +124,28 @@ fn print<C: ServiceConfig>(name: &str, config: &C) -> ExitCode {
     }
 }
 
-fn fail(name: &str, error: &dyn std::error::Error, code: u8) -> ExitCode {
+/// How long the answer may take.
+const PROBE: Duration = Duration::from_secs(2);
+
+fn probe(name: &str, address: SocketAddr) -> ExitCode {
+    let host = if address.ip().is_unspecified() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    match ready(SocketAddr::new(host, address.port())) {
+        Ok(answer) if answer.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
+        Ok(answer) => fail(name, &answer.lines().last().unwrap_or_default(), 1),
+        Err(error) => fail(name, &error, 1),
+    }
+}
+
+fn ready(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PROBE)?;
+    stream.set_read_timeout(Some(PROBE))?;
+    stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn fail(name: &str, error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     eprintln!("{name}: {error}");
     ExitCode::from(code)
 }
