@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DURATION = r"(?:\d+[smhdw])+"
 RANGE = re.compile(rf"\[({DURATION})(?::({DURATION})?)?\]")
-FOR = re.compile(rf"^(\s*(?:for|keep_firing_for):\s*)({DURATION})\s*$", re.MULTILINE)
+FOR = re.compile(rf"^([ \t]*(?:for|keep_firing_for):[ \t]*)({DURATION})[ \t]*$", re.MULTILINE)
 
 
 def seconds(text):

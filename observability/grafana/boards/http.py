@@ -97,7 +97,7 @@ def _errors():
             "429: the caller sends too much. 503: a part is away or the gateway is full. 504: a part did not answer in time.",
             [refusals],
             unit="reqps",
-            needs="failure",
+            needs="scenario:connection-leak|scenario:deadline-exceeded",
             stacked=True,
         ),
         panels.timeseries(
@@ -105,7 +105,7 @@ def _errors():
             "Which server errors. 500 is a defect, 503 and 504 say what is behind the gateway.",
             [panels.query(REQUESTS.rate("http_response_status_code", SERVER_ERROR), "{{http_response_status_code}}")],
             unit="reqps",
-            needs=["failure", "scenario:error-spike"],
+            needs="scenario:error-spike",
             stacked=True,
         ),
     ]

@@ -198,7 +198,7 @@ def _trouble():
             'max by (alertname) (ALERTS{alertstate="firing"}) or max by (alertname) (ALERTS{alertstate="pending"}) * 0.5',
             "{{alertname}}",
             words={1: ("fires", panels.RED), 0.5: ("pending", panels.YELLOW)},
-            needs="failure",
+            needs="alert",
         ),
         panels.states(
             "Scenarios",

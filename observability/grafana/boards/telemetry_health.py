@@ -114,7 +114,7 @@ def _spans():
             "failed: the backend did not take them in time. dropped: the queue was full.",
             [panels.query(per_second(SPANS, "service_name, result", 'result!="exported"'), "{{service_name}} {{result}}")],
             unit="reqps",
-            needs="failure",
+            needs="spans-lost",
         ),
         panels.timeseries(
             "Lost in the local trace backend",

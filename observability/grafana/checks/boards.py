@@ -7,6 +7,9 @@ VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)(?::\w+)?\}?")
 LABEL_VALUES = re.compile(r"label_values\((?:(?P<series>.+),\s*)?(?P<label>\w+)\)")
 BOARD = re.compile(r"/d/([\w-]+)")
 
+# An annotation has data while what it marks is the case.
+ANNOTATIONS = {"Scenarios": ["scenario"], "Alerts": ["alert"]}
+
 
 class Bad(Exception):
     """A dashboard that cannot be read or means nothing."""
@@ -46,15 +49,15 @@ class Board:
         return VARIABLE.sub(value, text)
 
     def others(self):
-        """(where, expression): queries of variables and annotations."""
+        """(where, expression, what it needs): queries of variables and annotations."""
         for variable in self.json.get("templating", {}).get("list", []):
             if variable["type"] == "query":
                 found = LABEL_VALUES.fullmatch(variable["query"]["query"])
                 if not found:
                     raise Bad(f"{self.name}: variable {variable['name']}: only label_values(SERIES, LABEL) is known here")
-                yield f"variable {variable['name']}", f"count by ({found['label']}) ({self.expression(found['series'])})", True
+                yield f"variable {variable['name']}", f"count by ({found['label']}) ({self.expression(found['series'])})", []
         for annotation in self.json.get("annotations", {}).get("list", []):
-            yield f"annotation {annotation['name']}", self.expression(annotation["expr"]), False
+            yield f"annotation {annotation['name']}", self.expression(annotation["expr"]), ANNOTATIONS.get(annotation["name"], [])
 
     def leads_to(self):
         return set(BOARD.findall(json.dumps(self.json)))

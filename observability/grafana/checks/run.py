@@ -24,15 +24,15 @@ class Run:
         for panel in board.panels():
             for target in panel["targets"]:
                 self._target(board, panel, target)
-        for where, expression, wanted in board.others():
-            result = self._note(board.name, where, expression, [] if wanted else ["failure"])
+        for where, expression, needs in board.others():
+            result = self._note(board.name, where, expression, needs)
             self._prometheus(result, expression, False)
         for uid in sorted(board.leads_to() - uids):
             self._note(board.name, "links", uid, [])["problems"].append(f"leads to /d/{uid}, which is no dashboard here")
 
     def rules(self):
         for name, expression, error in self.loaded:
-            result = self._note("rules", name, expression, ["failure"])
+            result = self._note("rules", name, expression, [])
             if error:
                 result["problems"].append(error)
             result["problems"] += self._unknown(expression)
@@ -87,9 +87,13 @@ class Run:
             result["problems"].append(f"bad query: {refusal}")
             return
         result["state"] = "data" if result["series"] else "empty"
-        if not result["series"] and set(result["needs"]) <= self.on:
+        if not result["series"] and all(self._is_on(need) for need in result["needs"]):
             needs = f", though {' and '.join(result['needs'])} is on" if result["needs"] else ""
             result["problems"].append(f"no data{needs}")
+
+    def _is_on(self, need):
+        """A word, or several of which one will do: scenario:a|scenario:b."""
+        return bool(self.on & set(need.split("|")))
 
     def _exemplars(self, result, query):
         traces = list(dict.fromkeys(self.prometheus.exemplars(query)))
