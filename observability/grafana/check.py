@@ -50,12 +50,20 @@ def arguments():
     parser.add_argument("--dashboards", type=folder, default=HERE / "dashboards", metavar="DIR", help="their folder (default: dashboards)")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this dashboard, such as sql; may be given again")
     parser.add_argument("--tempo", type=url, metavar="URL", help="base of Tempo's API: exemplars have to lead to traces that it knows")
-    parser.add_argument("--on", action="append", default=[], metavar="WORD", help="what is the case now, such as canary or scenario:error-spike")
+    parser.add_argument(
+        "--on", action="append", default=[], metavar="WORD", help="what is the case now, such as canary or scenario:error-spike"
+    )
     parser.add_argument("--range", type=duration, default=300, metavar="TIME", help="how far back to look (default: 5m)")
     parser.add_argument("--window", type=duration, default=60, metavar="TIME", help="what $__rate_interval is (default: 1m)")
     parser.add_argument("--wait", type=duration, default=0, metavar="TIME", help="until when to ask again while something is wrong")
     parser.add_argument("--without-exemplars", action="store_true", help="ask for no exemplars, as where nobody makes spans")
-    parser.add_argument("--metrics", type=Path, action="append", metavar="PAGE", help="pages with tables of metrics (default: docs/metrics.md, docs/verify.md)")
+    parser.add_argument(
+        "--metrics",
+        type=Path,
+        action="append",
+        metavar="PAGE",
+        help="pages with tables of metrics (default: docs/metrics.md, docs/verify.md)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
     given = parser.parse_args()
     known = {path.stem for path in given.dashboards.glob("*.json")}

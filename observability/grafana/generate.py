@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE))
 
-from parts.dashboard import BOARDS  # noqa: E402
+from parts.dashboard import BOARDS
 
 
 def made():

@@ -19,7 +19,7 @@ import generate
 from checks import logql, traceql
 from checks.promql import Names
 
-NEEDS = {"canary", "rules", "spans-lost", "alert", "day"}
+NEEDS = {"canary", "whole", "rules", "spans-lost", "alert", "day"}
 SCENARIOS = {"error-spike", "connection-leak", "deadline-exceeded", "lost-context"}
 
 
@@ -73,16 +73,33 @@ class Dashboards(unittest.TestCase):
 
 class Languages(unittest.TestCase):
     def test_metrics_and_labels_of_promql(self):
-        names = Names('label_replace(sum by (le, a) (rate(x_bucket{b="c{,", d!~"e"}[5m:1m] offset 1h)) / on (f) group_left (g) y, "h", "$1", "i", "") > bool 1')
+        names = Names(
+            'label_replace(sum by (le, a) (rate(x_bucket{b="c{,", d!~"e"}[5m:1m] offset 1h)) / on (f) group_left (g) y, "h", "$1", "i", "") > bool 1'
+        )
         self.assertEqual(names.selectors, [("x_bucket", {"b", "d"}), ("y", set())])
         self.assertEqual((names.grouped, names.made), ({"le", "a", "f", "g"}, {"h"}))
         self.assertEqual(Names('max without (a) ({__name__="m", b="c"}) unless absent(n) or vector(0)').metrics(), {"m", "n"})
 
     def test_traceql(self):
-        right = ("{}", "{ status = error && duration > 1.5s }", '{ .a != nil } >> { span.b =~ "c.*" } | count() > 3', "{ (kind = server || kind = consumer) && nestedSetParent < 0 }")
+        right = (
+            "{}",
+            "{ status = error && duration > 1.5s }",
+            '{ .a != nil } >> { span.b =~ "c.*" } | count() > 3',
+            "{ (kind = server || kind = consumer) && nestedSetParent < 0 }",
+        )
         for query in right:
             traceql.Query(query)
-        wrong = ("", "{", "{ status error }", '{ a = "b" }', '{ span.a = "b" } | counts() > 1', '{ span.a = "b" && }', '{ span.a = "b" } }', "{ duration > }", "{ span.a ! 3 }")
+        wrong = (
+            "",
+            "{",
+            "{ status error }",
+            '{ a = "b" }',
+            '{ span.a = "b" } | counts() > 1',
+            '{ span.a = "b" && }',
+            '{ span.a = "b" } }',
+            "{ duration > }",
+            "{ span.a ! 3 }",
+        )
         for query in wrong:
             with self.assertRaises(traceql.Wrong, msg=query):
                 traceql.Query(query)
@@ -106,7 +123,11 @@ class Check(unittest.TestCase):
     """A board of one panel, and what check.py says about it."""
 
     def check(self, expression, *more, known=("good", "empty"), needs=None):
-        panel = {"type": "stat", "title": "The panel", "targets": [{"datasource": {"type": "prometheus"}, "expr": expression, "instant": False}]}
+        panel = {
+            "type": "stat",
+            "title": "The panel",
+            "targets": [{"datasource": {"type": "prometheus"}, "expr": expression, "instant": False}],
+        }
         if needs:
             panel["needs"] = needs
         with Answers(known) as url, tempfile.TemporaryDirectory() as folder:
@@ -145,7 +166,12 @@ class Check(unittest.TestCase):
         self.assertEqual((said["ok"], said["empty"], said["problems"][0]["panel"]), (False, 1, "The panel"))
 
     def test_what_cannot_be_meant_is_2_and_no_server_is_1(self):
-        for arguments in ((), ("--prometheus", "nowhere"), ("--prometheus", "http://127.0.0.1:1", "--only", "nothing"), ("--prometheus", "http://127.0.0.1:1", "--range", "5x")):
+        for arguments in (
+            (),
+            ("--prometheus", "nowhere"),
+            ("--prometheus", "http://127.0.0.1:1", "--only", "nothing"),
+            ("--prometheus", "http://127.0.0.1:1", "--range", "5x"),
+        ):
             said = run("check.py", *arguments)
             self.assertEqual((said.returncode, said.stdout), (2, ""), arguments)
         said = run("check.py", "--prometheus", "http://127.0.0.1:1")
@@ -166,7 +192,9 @@ class Answers:
                     asked.path.removeprefix("/api/v1/").removeprefix("label/"), {"resultType": "matrix", "result": series}
                 )
                 wrong = query.count("(") != query.count(")")
-                body = json.dumps({"status": "error", "error": "unclosed left parenthesis"} if wrong else {"status": "success", "data": data})
+                body = json.dumps(
+                    {"status": "error", "error": "unclosed left parenthesis"} if wrong else {"status": "success", "data": data}
+                )
                 self.send_response(400 if wrong else 200)
                 self.end_headers()
                 self.wfile.write(body.encode())

@@ -78,7 +78,7 @@ def _glance():
             queries.quantile(0.95, VERIFY + "ingest_delay_seconds", "", "", SPACE),
             unit="s",
             width=4,
-            needs=CANARY,
+            needs=[CANARY, "whole"],
         ),
         panels.stat(
             "Targets down",
@@ -144,6 +144,8 @@ def _spans():
 
 
 def _canary():
+    missing = f'label_replace({_verify("missing_spans_total", "edge")}, "what", "missing", "", "")'
+    wrong = f'label_replace({_verify("wrong_parents_total", "edge")}, "what", "wrong parent", "", "")'
     edges = f"min by (protocol, edge) ({series(VERIFY + 'complete_ratio', '', SPACE)})"
     protocols = f"min by (protocol) ({series(VERIFY + 'complete_ratio', '', SPACE)})"
     return [
@@ -183,10 +185,7 @@ def _canary():
         panels.timeseries(
             "Missing spans, wrong parents",
             "By edge.",
-            [
-                panels.query(f"{_verify('missing_spans_total', 'edge')} > 0", "missing: {{edge}}"),
-                panels.query(f"{_verify('wrong_parents_total', 'edge')} > 0", "wrong parent: {{edge}}"),
-            ],
+            [panels.query(f"({missing} or {wrong}) > 0", "{{what}}: {{edge}}")],
             unit="reqps",
             needs=[CANARY, "scenario:lost-context"],
         ),
@@ -198,7 +197,7 @@ def _canary():
                 for share in (0.5, 0.95)
             ],
             unit="s",
-            needs=CANARY,
+            needs=[CANARY, "whole"],
         ),
     ]
 

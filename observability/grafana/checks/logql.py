@@ -4,7 +4,7 @@ import re
 
 SELECTOR = re.compile(r'\s*\{\s*(?:[A-Za-z_]\w*\s*(?:=~|!~|!=|=)\s*(?:"(?:\\.|[^"\\])*"|`[^`]*`)\s*,?\s*)+\}')
 FILTER = re.compile(r'\s*(?:\|=|\|~|!=|!~|\|>|!>)\s*(?:"(?:\\.|[^"\\])*"|`[^`]*`)')
-PARSER = re.compile(r'\s*\|\s*(?:json|logfmt|unpack)\b(?!\s*[=!<>])')
+PARSER = re.compile(r"\s*\|\s*(?:json|logfmt|unpack)\b(?!\s*[=!<>])")
 PATTERN = re.compile(r'\s*\|\s*(?:pattern|regexp|line_format|label_format|drop|keep)\s+(?:"(?:\\.|[^"\\])*"|`[^`]*`|[\w=", ]+)')
 LABEL = r'[A-Za-z_]\w*\s*(?:=~|!~|!=|==|=|>=|<=|>|<)\s*(?:"(?:\\.|[^"\\])*"|`[^`]*`|[0-9][\w.]*)'
 LABELS = re.compile(rf"\s*\|\s*{LABEL}(?:\s*(?:and|or|,)\s*{LABEL})*")
@@ -18,7 +18,7 @@ def parse(text):
     """Labels that the stream selector names."""
     found = SELECTOR.match(text)
     if not found:
-        raise Wrong(f"it has to begin with a stream selector such as {{service_name=\"orders\"}}, and not with {text.strip()[:20]!r}")
+        raise Wrong(f'it has to begin with a stream selector such as {{service_name="orders"}}, and not with {text.strip()[:20]!r}')
     at = found.end()
     while text[at:].strip():
         stage = next((stage for kind in (FILTER, PARSER, PATTERN, LABELS) if (stage := kind.match(text, at))), None)

@@ -1,5 +1,6 @@
 """Which metrics and labels a PromQL expression names. No parser: Prometheus itself says whether the expression is right."""
 
+import itertools
 import re
 
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[A-Za-z_:][A-Za-z0-9_:]*|[0-9][A-Za-z0-9_.]*|=~|!~|!=|==|>=|<=|\S')
@@ -73,7 +74,7 @@ class Names:
     def _selector(self, metric, at):
         end = self._skip(at, "}")
         inside = self._tokens[at:end]
-        labels = {token for token, operator in zip(inside, inside[1:]) if operator in ("=", "!=", "=~", "!~")}
+        labels = {token for token, operator in itertools.pairwise(inside) if operator in ("=", "!=", "=~", "!~")}
         if "__name__" in labels and not metric:
             exact = [inside[place + 2][1:-1] for place, token in enumerate(inside) if token == "__name__" and inside[place + 1] == "="]
             metric = exact[0] if exact else ""

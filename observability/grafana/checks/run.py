@@ -48,7 +48,11 @@ class Run:
         lines = []
         for result in self.problems():
             lines += [f"{result['board']} / {result['panel']}: {problem}\n    {result['query']}" for problem in result["problems"]]
-        quiet = [f"{one['board']} / {one['panel']}" for one in self.results if one["state"] == "empty" and not one["problems"] and one["board"] != "rules"]
+        quiet = [
+            f"{one['board']} / {one['panel']}"
+            for one in self.results
+            if one["state"] == "empty" and not one["problems"] and one["board"] != "rules"
+        ]
         if quiet:
             lines.append("empty, as they may be: " + "; ".join(dict.fromkeys(quiet)))
         report = self.report()
@@ -143,5 +147,7 @@ class Run:
             problems += [f"unknown label {label} of {metric}" for label in sorted(labels - known)]
             had |= known
         if not problems:
-            problems += [f"unknown label {label}: none of {', '.join(sorted(names.metrics()))} has it" for label in sorted(names.grouped - had)]
+            problems += [
+                f"unknown label {label}: none of {', '.join(sorted(names.metrics()))} has it" for label in sorted(names.grouped - had)
+            ]
         return problems

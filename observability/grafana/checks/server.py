@@ -70,7 +70,9 @@ class Prometheus:
 
     def rules(self):
         """(name, expression) of the rules that are loaded, and what Prometheus says is wrong with them."""
-        return [(rule["name"], rule["query"], rule.get("lastError", "")) for group in self.ask("rules")["groups"] for rule in group["rules"]]
+        return [
+            (rule["name"], rule["query"], rule.get("lastError", "")) for group in self.ask("rules")["groups"] for rule in group["rules"]
+        ]
 
 
 class Tempo:

@@ -10,13 +10,31 @@ TOKEN = re.compile(
 INTRINSICS = {"name", "status", "statusMessage", "kind", "duration", "childCount", "parent"}
 INTRINSICS |= {"traceDuration", "rootName", "rootServiceName", "nestedSetParent", "nestedSetLeft", "nestedSetRight"}
 SCOPED = {"span:duration", "span:name", "span:kind", "span:status", "span:statusMessage", "span:id", "span:parentID", "span:childCount"}
-SCOPED |= {"trace:duration", "trace:rootName", "trace:rootService", "trace:id", "event:name", "event:timeSinceStart", "link:spanID", "link:traceID"}
+SCOPED |= {
+    "trace:duration",
+    "trace:rootName",
+    "trace:rootService",
+    "trace:id",
+    "event:name",
+    "event:timeSinceStart",
+    "link:spanID",
+    "link:traceID",
+}
 ENUMS = {"ok", "error", "unset", "server", "client", "producer", "consumer", "internal", "unspecified", "nil", "true", "false"}
 SCOPES = ("span.", "resource.", "parent.", "event.", "link.", "instrumentation.", ".")
 COMPARISONS = {"=", "!=", "=~", "!~", ">", "<", ">=", "<="}
 STRUCTURE = {"&&", "||", ">", ">>", "<", "<<", "~"}
 SPANSETS = {"count", "avg", "min", "max", "sum", "by", "select", "coalesce"}
-METRICS = {"rate", "count_over_time", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "quantile_over_time", "histogram_over_time"}
+METRICS = {
+    "rate",
+    "count_over_time",
+    "sum_over_time",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "quantile_over_time",
+    "histogram_over_time",
+}
 
 
 class Wrong(Exception):
@@ -90,7 +108,9 @@ class Query:
             return text
         if kind == "name" and (text in INTRINSICS | SCOPED | ENUMS or text.startswith(SCOPES)):
             return text
-        raise Wrong(f"at {at}: {text!r} is no field, which is span.NAME, resource.NAME, .NAME or one of {', '.join(sorted(INTRINSICS))}, and no value")
+        raise Wrong(
+            f"at {at}: {text!r} is no field, which is span.NAME, resource.NAME, .NAME or one of {', '.join(sorted(INTRINSICS))}, and no value"
+        )
 
     def _stage(self):
         kind, text, at = self._next()
