@@ -2,7 +2,7 @@
 """Checks the documentation: every relative link leads to a file, and its anchor to a heading; docs/README.md lists every page;
 guides have the sections of docs/_TEMPLATE.md, in its order, each with something in it.
 
-    docs/check.py [--json]
+    docs/check.py [--json] [--root DIR]
 
 Exit code 0: fine. 1: something is wrong, and printed with file and line. 2: bad usage. No address outside is asked."""
 
@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 # What sections of a guide have to have in them.
@@ -21,9 +20,9 @@ WANTED = {"Architecture": "```mermaid", "Running it": "```sh", "Scenarios": "|--
 EXPECTED = ("```text", "|---", "```promql")
 
 
-def pages():
-    found = [ROOT / name for name in ("README.md", "CONTRIBUTING.md") if (ROOT / name).is_file()]
-    return found + sorted(DOCS.rglob("*.md"))
+def pages(root):
+    found = [root / name for name in ("README.md", "CONTRIBUTING.md") if (root / name).is_file()]
+    return found + sorted((root / "docs").rglob("*.md"))
 
 
 def prose(text):
@@ -73,12 +72,12 @@ def broken(page):
             yield number, f"leads to {target}, and {file.name} has no such heading"
 
 
-def unlisted():
-    listed = {(DOCS / target.partition("#")[0]).resolve() for _, target in links(DOCS / "README.md")}
-    for page in sorted(DOCS.rglob("*.md")):
-        in_folder = any(parent in listed for parent in page.parents)
-        if page != DOCS / "README.md" and page not in listed and not in_folder:
-            yield 1, f"does not list {page.relative_to(DOCS)}"
+def unlisted(docs):
+    index = docs / "README.md"
+    listed = {(docs / target.partition("#")[0]).resolve() for _, target in links(index)}
+    for page in sorted(docs.rglob("*.md")):
+        if page != index and page not in listed and not listed & set(page.parents):
+            yield 1, f"does not list {page.relative_to(docs)}"
 
 
 def sections(text):
@@ -87,8 +86,8 @@ def sections(text):
     return dict(zip(parts[1::2], parts[2::2]))
 
 
-def guide(page):
-    wanted = list(sections((DOCS / "_TEMPLATE.md").read_text(encoding="utf-8")))
+def guide(page, template):
+    wanted = list(sections(template.read_text(encoding="utf-8")))
     found = sections(page.read_text(encoding="utf-8"))
     if list(found) != wanted:
         yield 1, f"its sections are {', '.join(found)}; those of the template are {', '.join(wanted)}"
@@ -102,29 +101,36 @@ def guide(page):
                 yield 1, f"{name} has no {part}"
 
 
-def problems():
-    found = []
-    for page in pages():
+def problems(root):
+    docs, found = root / "docs", []
+    for page in pages(root):
         told = list(broken(page))
-        if page == DOCS / "README.md":
-            told += unlisted()
-        if page.parent == DOCS / "guides":
-            told += guide(page)
-        found += [{"file": str(page.relative_to(ROOT)), "line": number, "says": says} for number, says in told]
+        if page == docs / "README.md":
+            told += unlisted(docs)
+        if page.parent == docs / "guides":
+            told += guide(page, docs / "_TEMPLATE.md")
+        found += [{"file": str(page.relative_to(root)), "line": number, "says": says} for number, says in told]
     return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, metavar="DIR", help="of another tree that has docs/README.md and docs/_TEMPLATE.md"
+    )
     given = parser.parse_args()
-    found = problems()
+    for name in ("README.md", "_TEMPLATE.md"):
+        if not (given.root / "docs" / name).is_file():
+            parser.error(f"--root: {given.root} has no docs/{name}")
+    root = given.root.resolve()
+    found = problems(root)
     if given.json:
-        print(json.dumps({"ok": not found, "pages": len(pages()), "problems": found}, indent=2))
+        print(json.dumps({"ok": not found, "pages": len(pages(root)), "problems": found}, indent=2))
     else:
         for problem in found:
             print(f"{problem['file']}:{problem['line']}: {problem['says']}")
-        print(f"{len(pages())} pages, {len(found)} problems")
+        print(f"{len(pages(root))} pages, {len(found)} problems")
     return 1 if found else 0
 
 

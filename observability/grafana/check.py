@@ -72,6 +72,10 @@ def arguments():
     for name in given.only:
         if name not in known:
             parser.error(f"--only: {name!r} is none of {', '.join(sorted(known))}")
+    words = boards.words(given.dashboards)
+    for word in given.on:
+        if word not in words and not word.startswith("scenario:"):
+            parser.error(f"--on: {word!r} is none of scenario:NAME, {', '.join(sorted(words))}")
     given.metrics = given.metrics or [DOCS / "metrics.md", DOCS / "verify.md"]
     for page in given.metrics:
         if not page.is_file():

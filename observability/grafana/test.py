@@ -114,7 +114,7 @@ class Languages(unittest.TestCase):
 
     def test_logql(self):
         self.assertEqual(logql.parse('{a="b", c=~"d|e"} |= "x" |~ "(?i)y" | json | level = "WARN" and n > 5'), {"a", "c"})
-        for query in ("", "{}", "{a=b}", '{a="b"} | ', '{a="b"} |= x', '{a="b"} | jsn', '{a="b"} |~ "("'):
+        for query in ("", "{}", "{a=b}", '{a=~".*"}', '{a!="b"}', '{a="b"} | ', '{a="b"} |= x', '{a="b"} | jsn', '{a="b"} |~ "("'):
             with self.assertRaises(logql.Wrong, msg=query):
                 logql.parse(query)
 
@@ -170,6 +170,7 @@ class Check(unittest.TestCase):
             (),
             ("--prometheus", "nowhere"),
             ("--prometheus", "http://127.0.0.1:1", "--only", "nothing"),
+            ("--prometheus", "http://127.0.0.1:1", "--on", "canarry"),
             ("--prometheus", "http://127.0.0.1:1", "--range", "5x"),
         ):
             said = run("check.py", *arguments)

@@ -158,5 +158,9 @@ def _single():
             '{ resource.service.name = "catalog-cache" && span.db.operation.name = "SELECT" } | count() > 10',
             width=12,
         ),
-        panels.lines("Statements as they are run", "Only where database.echo is on.", '{service_name=~"$service"} | json | target = "sql"'),
+        panels.lines(
+            "Statements as they are run",
+            "Only where database.echo is on.",
+            '{service_name=~"$service", level="INFO"} | json | target = "sql"',
+        ),
     ]

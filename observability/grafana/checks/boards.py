@@ -63,6 +63,15 @@ class Board:
         return set(BOARD.findall(json.dumps(self.json)))
 
 
+def words(folder):
+    """What panels of a folder say that they need."""
+    found = {word for needs in ANNOTATIONS.values() for word in needs}
+    for path in folder.glob("*.json"):
+        for need in re.findall(r'"needs": \[([^\]]*)\]', path.read_text(encoding="utf-8")):
+            found |= {word for text in re.findall(r'"([^"]*)"', need) for word in text.split("|")}
+    return {word for word in found if not word.startswith("scenario:")}
+
+
 def _default(variable):
     value = variable.get("current", {}).get("value", "")
     value = value[0] if isinstance(value, list) else value

@@ -9,9 +9,17 @@ PATTERN = re.compile(r'\s*\|\s*(?:pattern|regexp|line_format|label_format|drop|k
 LABEL = r'[A-Za-z_]\w*\s*(?:=~|!~|!=|==|=|>=|<=|>|<)\s*(?:"(?:\\.|[^"\\])*"|`[^`]*`|[0-9][\w.]*)'
 LABELS = re.compile(rf"\s*\|\s*{LABEL}(?:\s*(?:and|or|,)\s*{LABEL})*")
 
+MATCHER = re.compile(r'(=~|!~|!=|=)\s*["`]((?:\\.|[^"`\\])*)["`]')
+
 
 class Wrong(Exception):
     """What is wrong with a query, and where."""
+
+
+def _is_something(operator, value):
+    if operator == "=":
+        return value != ""
+    return operator == "=~" and not re.fullmatch(value, "")
 
 
 def parse(text):
@@ -19,6 +27,8 @@ def parse(text):
     found = SELECTOR.match(text)
     if not found:
         raise Wrong(f'it has to begin with a stream selector such as {{service_name="orders"}}, and not with {text.strip()[:20]!r}')
+    if not any(_is_something(*matcher) for matcher in MATCHER.findall(found.group(0))):
+        raise Wrong('Loki wants a matcher that an absent label does not satisfy, such as level="INFO"')
     at = found.end()
     while text[at:].strip():
         stage = next((stage for kind in (FILTER, PARSER, PATTERN, LABELS) if (stage := kind.match(text, at))), None)

@@ -77,7 +77,7 @@ def _source_of_data(kind, label):
         "label": label,
         "type": "datasource",
         "query": kind,
-        "current": {"text": "default", "value": "default"},
+        "current": {},
         "hide": 2,
     }
 

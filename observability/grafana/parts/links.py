@@ -3,13 +3,13 @@
 import json
 from urllib.parse import quote
 
-_KEEP = "&${__url_time_range}&var-namespace=${namespace:text}"
+_KEEP = "${__url_time_range}&${namespace:queryparam}&${source:queryparam}"
 
 
 def board(title, uid, **variables):
     """To another dashboard, at the same time; values may be fields, such as `${__field.labels.service_name}`."""
     chosen = "".join(f"&var-{name}={value}" for name, value in variables.items())
-    return {"title": title, "url": f"/d/throughline-{uid}?{_KEEP.lstrip('&')}{chosen}"}
+    return {"title": title, "url": f"/d/throughline-{uid}?{_KEEP}{chosen}"}
 
 
 def search(title, traceql):
