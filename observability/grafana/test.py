@@ -109,6 +109,7 @@ class Languages(unittest.TestCase):
             return traceql.as_tags(traceql.Query(query))
 
         self.assertEqual(tags('{ span.a = "b" && duration > 5ms }'), {"limit": 20, "minDuration": "5ms", "tags": "a=b"})
+        self.assertEqual(tags("{ kind = consumer && status = error }"), {"limit": 20, "tags": "span.kind=consumer error=true"})
         for query in ("{}", '{ span.a = "b" || span.c = "d" }', "{ span.a > 3 }", '{ span.a = "b" } | count() > 1'):
             self.assertIsNone(tags(query), query)
 

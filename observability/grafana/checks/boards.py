@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import parse_qs, urlsplit
 
 VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)(?::\w+)?\}?")
 LABEL_VALUES = re.compile(r"label_values\((?:(?P<series>.+),\s*)?(?P<label>\w+)\)")
@@ -58,6 +59,17 @@ class Board:
                 yield f"variable {variable['name']}", f"count by ({found['label']}) ({self.expression(found['series'])})", []
         for annotation in self.json.get("annotations", {}).get("list", []):
             yield f"annotation {annotation['name']}", self.expression(annotation["expr"]), ANNOTATIONS.get(annotation["name"], [])
+
+    def searches(self):
+        """(kind, query) of the links that lead to Explore, each once."""
+        found = {}
+        for link in re.findall(r'"(/explore\?[^"]*)"', json.dumps(self.json)):
+            panes = json.loads(parse_qs(urlsplit(link).query)["panes"][0])
+            for pane in panes.values():
+                for query in pane["queries"]:
+                    kind = "tempo" if "query" in query else "loki"
+                    found[kind, re.sub(r"\$\{[^}]*\}", "x", query.get("query") or query["expr"])] = True
+        return list(found)
 
     def leads_to(self):
         return set(BOARD.findall(json.dumps(self.json)))

@@ -27,6 +27,9 @@ class Run:
         for where, expression, needs in board.others():
             result = self._note(board.name, where, expression, needs)
             self._prometheus(result, expression, False)
+        for kind, query in board.searches():
+            result = self._note(board.name, "links", query, [])
+            (self._traces if kind == "tempo" else self._lines)(result, query)
         for uid in sorted(board.leads_to() - uids):
             self._note(board.name, "links", uid, [])["problems"].append(f"leads to /d/{uid}, which is no dashboard here")
 
@@ -41,7 +44,7 @@ class Run:
         return [result for result in self.results if result["problems"]]
 
     def report(self):
-        counts = {state: sum(result["state"] == state for result in self.results) for state in ("data", "empty", "parsed")}
+        counts = {state: sum(result["state"] == state for result in self.results) for state in ("data", "empty", "run", "parsed")}
         return {"ok": not self.problems(), "queries": len(self.results), **counts, "problems": self.problems(), "results": self.results}
 
     def text(self):
@@ -56,7 +59,7 @@ class Run:
         if quiet:
             lines.append("empty, as they may be: " + "; ".join(dict.fromkeys(quiet)))
         report = self.report()
-        said = f"{report['queries']} queries: {report['data']} with data, {report['empty']} empty, {report['parsed']} parsed"
+        said = f"{report['queries']} queries: {report['data']} with data, {report['empty']} empty, {report['run']} searches run, {report['parsed']} only parsed"
         lines.append(f"{said}, {len(report['problems'])} with problems")
         return "\n".join(lines)
 
@@ -76,10 +79,7 @@ class Run:
         elif kind == "tempo":
             self._traces(result, query)
         elif kind == "loki":
-            try:
-                logql.parse(query)
-            except logql.Wrong as problem:
-                result["problems"].append(f"LogQL: {problem}")
+            self._lines(result, query)
         else:
             result["problems"].append(f"asks a source of kind {kind!r}: only prometheus, tempo and loki are known here")
 
@@ -115,13 +115,20 @@ class Run:
         except traceql.Wrong as problem:
             result["problems"].append(f"TraceQL: {problem}")
             return
-        parameters = traceql.as_tags(parsed)
-        if self.tempo and parameters:
+        if self.tempo:
             try:
-                result["series"] = self.tempo.search(parameters)
-                result["searched"] = parameters["tags"]
+                found = self.tempo.search(query, traceql.as_tags(parsed))
             except Refused as refusal:
                 result["problems"].append(f"bad search: {refusal}")
+                return
+            if found is not None:
+                result["series"], result["state"] = found, "run"
+
+    def _lines(self, result, query):
+        try:
+            logql.parse(query)
+        except logql.Wrong as problem:
+            result["problems"].append(f"LogQL: {problem}")
 
     def _unknown(self, query):
         """Metrics and labels that nobody exports and no page documents."""

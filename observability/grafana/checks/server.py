@@ -80,6 +80,7 @@ class Tempo:
 
     def __init__(self, url):
         self.url = url.rstrip("/")
+        self._traceql = True
 
     def knows(self, trace):
         try:
@@ -88,7 +89,18 @@ class Tempo:
             return False
         return True
 
-    def search(self, parameters):
+    def search(self, traceql, tags):
+        """How many traces are found, or None where this backend cannot be asked: it knows no TraceQL, and tags cannot say it."""
+        if self._traceql:
+            try:
+                return self._found(q=traceql, limit=20)
+            except Refused as refusal:
+                if "not supported" not in str(refusal):
+                    raise
+                self._traceql = False
+        return self._found(**tags) if tags else None
+
+    def _found(self, **parameters):
         return len(get(f"{self.url}/api/search", **parameters).get("traces") or [])
 
 

@@ -160,6 +160,10 @@ def as_tags(query):
     for field, operator, value in query.comparisons:
         if field == "duration" and operator in (">", ">="):
             parameters["minDuration"] = value
+        elif operator == "=" and field == "kind":
+            tags.append(f"span.kind={value}")
+        elif operator == "=" and (field, value) == ("status", "error"):
+            tags.append("error=true")
         elif operator == "=" and field.startswith(("span.", "resource.")) and " " not in value:
             tags.append(f"{field.split('.', 1)[1]}={value.strip(chr(34))}")
         else:

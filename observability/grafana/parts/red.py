@@ -3,6 +3,7 @@
 from . import links, panels, queries
 from .queries import RED_SCOPE
 
+LINES = '{service_name=~"${service:regex}", level=~"WARN|ERROR"} | json'
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 
@@ -38,25 +39,25 @@ class Edge:
 def rate(edge, title="Rate", *, by=None, legend=None, **more):
     by = edge.by if by is None else by
     target = panels.query(edge.rate(by), legend or edge.legend)
-    return panels.timeseries(title, f"{edge.what} a second.", [target], unit="reqps", links=[_traces(edge)], stacked=True, **more)
+    return panels.timeseries(title, f"{edge.what} a second.", [target], unit="reqps", links=_ways_out(edge), stacked=True, **more)
 
 
 def errors(edge, title="Errors", *, says, by=None, legend=None, **more):
     by = edge.by if by is None else by
     target = panels.query(edge.errors(by), legend or edge.legend)
-    return panels.timeseries(title, says, [target], unit="percentunit", links=[_traces(edge, "status = error")], **more)
+    return panels.timeseries(title, says, [target], unit="percentunit", links=_ways_out(edge, "status = error"), **more)
 
 
 def duration(edge, title="Duration", **more):
     targets = [panels.query(edge.quantile(share), f"p{share * 100:g}", exemplars=share == 0.99) for share in QUANTILES]
     says = f"Quantiles over all {edge.what} that the variables choose. Dots are single ones: each leads to its trace."
-    return panels.timeseries(title, says, targets, unit="s", links=[_traces(edge)], **more)
+    return panels.timeseries(title, says, targets, unit="s", links=_ways_out(edge), **more)
 
 
 def slowest(edge, title="Slowest, p95", *, number=10, **more):
     expression = queries.top(number, f"({edge.quantile(0.95, edge.by)} > 0)")
     return panels.bars(
-        title, f"The {number} slowest by their 95th percentile.", expression, edge.legend, unit="s", links=[_traces(edge)], **more
+        title, f"The {number} slowest by their 95th percentile.", expression, edge.legend, unit="s", links=_ways_out(edge), **more
     )
 
 
@@ -72,9 +73,10 @@ def distribution(edge, title="Distribution of durations", **more):
     return panels.heatmap(title, says, edge.buckets(), **more)
 
 
-def _traces(edge, condition=""):
+def _ways_out(edge, condition=""):
+    """To traces of the edge, and to what the chosen services logged."""
     query = edge.traceql
     if condition:
         inner = query.strip("{} ")
         query = "{ " + (f"{inner} && {condition}" if inner else condition) + " }"
-    return links.search("Traces", query)
+    return [links.search("Traces", query), links.log_lines("Log lines", LINES)]
