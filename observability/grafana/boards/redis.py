@@ -62,17 +62,7 @@ def _glance():
 
 def _commands():
     return [
-        red.rate(COMMANDS, "By command"),
-        red.rate(COMMANDS, "By service", by="service_name", legend="{{service_name}}"),
-        red.duration(COMMANDS),
-        panels.timeseries(
-            "p95 by service",
-            "Slow for one service is its command; slow for all is Redis, or the way to it.",
-            [panels.query(COMMANDS.quantile(0.95, "service_name"), "{{service_name}}")],
-            unit="s",
-        ),
-        red.slowest(COMMANDS, "Slowest commands, p95"),
-        red.distribution(COMMANDS),
+        *red.database(COMMANDS, "command", "Slow for one service is its command; slow for all is Redis, or the way to it."),
         red.busiest(COMMANDS),
         panels.timeseries(
             "Slower than 10 ms",

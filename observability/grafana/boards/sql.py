@@ -72,19 +72,7 @@ def _glance():
 
 
 def _statements():
-    return [
-        red.rate(STATEMENTS, "By operation"),
-        red.rate(STATEMENTS, "By service", by="service_name", legend="{{service_name}}"),
-        red.duration(STATEMENTS),
-        panels.timeseries(
-            "p95 by service",
-            "Slow for one service is its statement; slow for all is Postgres.",
-            [panels.query(STATEMENTS.quantile(0.95, "service_name"), "{{service_name}}")],
-            unit="s",
-        ),
-        red.slowest(STATEMENTS, "Slowest operations, p95"),
-        red.distribution(STATEMENTS),
-    ]
+    return red.database(STATEMENTS, "operation", "Slow for one service is its statement; slow for all is Postgres.")
 
 
 def _slow():

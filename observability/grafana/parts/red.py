@@ -73,6 +73,19 @@ def distribution(edge, title="Distribution of durations", **more):
     return panels.heatmap(title, says, edge.buckets(), **more)
 
 
+def database(edge, operation, says):
+    """The row of a database: who sends which operation, and whose are slow."""
+    by_service = [panels.query(edge.quantile(0.95, "service_name"), "{{service_name}}")]
+    return [
+        rate(edge, f"By {operation}"),
+        rate(edge, "By service", by="service_name", legend="{{service_name}}"),
+        duration(edge),
+        panels.timeseries("p95 by service", says, by_service, unit="s"),
+        slowest(edge, f"Slowest {operation}s, p95"),
+        distribution(edge),
+    ]
+
+
 def _ways_out(edge, condition=""):
     """To traces of the edge, and to what the chosen services logged."""
     query = edge.traceql
