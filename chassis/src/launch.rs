@@ -35,7 +35,12 @@ where
     let arguments = Command::new(name)
         .arg(Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).help("TOML file with settings"))
         .arg(Arg::new("print-config").long("print-config").action(ArgAction::SetTrue).help("Print the effective settings and exit"))
-        .arg(Arg::new("probe").long("probe").action(ArgAction::SetTrue).help("Ask the admin port of these settings whether the service is ready"))
+        .arg(
+            Arg::new("probe")
+                .long("probe")
+                .action(ArgAction::SetTrue)
+                .help("Ask the admin port of these settings whether the service is ready"),
+        )
         .after_help(format!("Environment variables {}SECTION__KEY win over the file.", config::ENV_PREFIX))
         .get_matches();
     let config: C = match config::read(arguments.get_one::<PathBuf>("config").map(PathBuf::as_path)) {

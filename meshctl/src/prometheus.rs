@@ -36,7 +36,7 @@ pub(crate) fn url(mesh: &Mesh) -> String {
 pub(crate) fn launch(mesh: &Mesh) -> Result<Launch> {
     let program = in_path(NAME).context("no prometheus in PATH: install the package prometheus, or set prometheus.mode = \"off\"")?;
     let dir = mesh.home.server(NAME);
-    let settings = settings(mesh).to_string();
+    let told: String = files(mesh)?.into_iter().map(|(_, text)| text).collect();
     let args = vec![
         format!("--config.file={}", dir.join("prometheus.yml").display()),
         format!("--storage.tsdb.path={}", dir.join("data").display()),
@@ -45,23 +45,17 @@ pub(crate) fn launch(mesh: &Mesh) -> Result<Launch> {
         "--enable-feature=exemplar-storage".to_owned(),
         "--log.level=warn".to_owned(),
     ];
-    let env = BTreeMap::from([("THROUGHLINE_PROMETHEUS_SETTINGS".to_owned(), fingerprint::of(settings.as_bytes()))]);
+    let env = BTreeMap::from([("THROUGHLINE_PROMETHEUS_SETTINGS".to_owned(), fingerprint::of(told.as_bytes()))]);
     Ok(Launch { name: NAME, program, args, env, user: mesh.home.user(), dir })
 }
 
 /// Writes its settings, with the rules beside them: the user it runs as need not be able to read the repository.
 pub(crate) fn prepare(mesh: &Mesh) -> Result<()> {
     let dir = mesh.home.create_server(NAME)?;
-    let mut files = vec![("prometheus.yml".to_owned(), settings(mesh).to_string())];
-    for rules in rules(mesh)? {
-        let name = rules.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let text = fs::read_to_string(&rules).with_context(|| format!("cannot read {}", rules.display()))?;
-        files.push((format!("rules-{name}"), text));
-    }
     for stale in fs::read_dir(&dir)?.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("rules-")) {
         fs::remove_file(stale.path())?;
     }
-    for (name, text) in files {
+    for (name, text) in files(mesh)? {
         let path = dir.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         if let Some(user) = mesh.home.user() {
@@ -69,6 +63,17 @@ pub(crate) fn prepare(mesh: &Mesh) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names and texts of what it reads.
+fn files(mesh: &Mesh) -> Result<Vec<(String, String)>> {
+    let mut files = vec![("prometheus.yml".to_owned(), settings(mesh).to_string())];
+    for rules in rules(mesh)? {
+        let name = rules.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&rules).with_context(|| format!("cannot read {}", rules.display()))?;
+        files.push((format!("rules-{name}"), text));
+    }
+    Ok(files)
 }
 
 /// The rule files of the repository, or of the folder that the settings name.

@@ -77,6 +77,9 @@ struct CheckArgs {
     /// How far back to look
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = args::duration)]
     window: Duration,
+    /// Demand that its alerts fire, too: the rules' own times have to pass first
+    #[arg(long)]
+    alerts: bool,
     /// A Prometheus, Mimir included [default: the mesh's own]
     #[arg(long, value_name = "URL")]
     prometheus: Option<String>,

@@ -102,7 +102,10 @@ impl Start<'_> {
     fn preflight(&self, infra_only: bool) -> Result<()> {
         let state = self.state.get();
         let scraped = !infra_only && prometheus::is_wanted(self.mesh);
-        let starting = names().filter(|name| scraped || *name != prometheus::NAME).filter(|name| !infra_only || services::find(name).is_none()).filter(|name| state.alive(name).is_none());
+        let starting = names()
+            .filter(|name| scraped || *name != prometheus::NAME)
+            .filter(|name| !infra_only || services::find(name).is_none())
+            .filter(|name| state.alive(name).is_none());
         let wanted: Vec<_> = starting.flat_map(|name| ports_of(name, &self.mesh.ports)).collect();
         let taken = ports::taken(&wanted);
         if !taken.is_empty() {

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::problem;
-use crate::scenario::{Register, Refusal, state::Settings};
+use crate::scenario::{Refusal, Register, state::Settings};
 
 /// The longest that a scenario may be told to last, in seconds: a day.
 const LONGEST: u64 = 86_400;
@@ -83,7 +83,9 @@ fn read(body: &[u8]) -> Result<Wanted, String> {
     }
     // a list would do for a struct whose fields all have defaults
     let object = serde_json::from_slice(body).map(Value::Object);
-    let wanted: Wanted = object.and_then(serde_json::from_value).map_err(|error| format!("the body must be {{\"set\": ..., \"for_seconds\": ...}}: {error}"))?;
+    let wanted: Wanted = object
+        .and_then(serde_json::from_value)
+        .map_err(|error| format!("the body must be {{\"set\": ..., \"for_seconds\": ...}}: {error}"))?;
     match wanted.for_seconds {
         Some(seconds) if !(1..=LONGEST).contains(&seconds) => Err(format!("for_seconds must be 1 to {LONGEST}, not {seconds}")),
         _ => Ok(wanted),
@@ -99,7 +101,9 @@ fn stranger(peer: SocketAddr) -> Option<Response> {
 fn refused(refusal: &Refusal) -> Response {
     match refusal {
         Refusal::Disabled => problem(StatusCode::FORBIDDEN, "no scenario can be switched on here: scenarios.enabled is false"),
-        Refusal::Unknown(name) => problem(StatusCode::NOT_FOUND, &format!("{name} is no scenario of this service: GET /scenarios names them")),
+        Refusal::Unknown(name) => {
+            problem(StatusCode::NOT_FOUND, &format!("{name} is no scenario of this service: GET /scenarios names them"))
+        }
         Refusal::Invalid(mistakes) => problem(StatusCode::BAD_REQUEST, mistakes),
         Refusal::InFile => problem(StatusCode::CONFLICT, "the file scenarios.state says that it is on"),
     }

@@ -191,7 +191,8 @@ pub fn read(directory: &Path) -> Result<Definitions, Vec<Mistake>> {
     for file in files {
         match fs::read_to_string(&file).map_err(|error| vec![format!("cannot be read: {error}")]).and_then(|text| Definition::read(&text)) {
             Ok(definition) if file.file_stem().is_none_or(|stem| stem != definition.name.name()) => {
-                mistakes.push(mistake(&file, format!("name: is {}, and the file must be called {}.yaml", definition.name, definition.name)));
+                mistakes
+                    .push(mistake(&file, format!("name: is {}, and the file must be called {}.yaml", definition.name, definition.name)));
             }
             Ok(definition) => drop(definitions.insert(definition.name, definition)),
             Err(whats) => mistakes.extend(whats.into_iter().map(|what| mistake(&file, what))),

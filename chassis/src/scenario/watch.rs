@@ -246,4 +246,5 @@ mod tests {
             assert_eq!(register.switch_on(name, &Settings::new(), None), Err(Refusal::Unknown(name.to_owned())));
         }
         stop.cancel();
-    }}
+    }
+}

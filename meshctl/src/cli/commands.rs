@@ -13,8 +13,8 @@ use crate::trace::{self, Trace};
 use crate::up::Start;
 use crate::watch::{self, Interrupts};
 use crate::{
-    backend, bench, call, certs, demo, dlq, doctor, down, foreground, launch, log_level, logs, output, ports, reset, scenario, seed, services,
-    signal, status, summary, topics, up, verify,
+    backend, bench, call, certs, demo, dlq, doctor, down, foreground, launch, log_level, logs, output, ports, reset, scenario, seed,
+    services, signal, status, summary, topics, up, verify,
 };
 
 /// Does what the command line says.

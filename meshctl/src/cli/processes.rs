@@ -8,7 +8,7 @@ use crate::mesh::{Mesh, names};
 use crate::secrets::Secrets;
 use crate::state::LockedState;
 use crate::up::{self, Start};
-use crate::{control, obi, output};
+use crate::{control, obi, output, prometheus};
 
 /// The processes called `asked`, in the order in which they start.
 fn in_order(asked: &Names) -> Vec<&'static str> {
@@ -27,6 +27,9 @@ async fn start_all(mesh: &Mesh, state: &LockedState, secrets: &Secrets, names: &
     for name in names {
         let step = mesh.progress.step(name, "starting");
         let done = async {
+            if *name == prometheus::NAME {
+                prometheus::prepare(mesh)?;
+            }
             let (recorded, new) = control::start(mesh, state, &mesh.launch(name, secrets)?).await?;
             control::ready(mesh, name, &recorded).await?;
             Ok(if new { "ready" } else { "ready, ran already" })

@@ -48,6 +48,9 @@ pub(super) async fn check(mesh: &Mesh, definition: &Definition, args: &CheckArgs
     let traces = TraceSource::new(args.traces.as_deref().unwrap_or(&mesh.traces_url()))?;
     let asked = definition.symptoms.metrics.iter().map(|symptom| metric(mesh, &base, symptom, args.window));
     let mut findings = try_join_all(asked).await?;
+    if args.alerts {
+        findings.extend(try_join_all(definition.symptoms.alerts.iter().map(|name| alert(mesh, &base, name))).await?);
+    }
     let spans = definition.symptoms.traces.iter().map(|symptom| ("trace", symptom)).chain([("smoking gun", &definition.smoking_gun)]);
     findings.extend(try_join_all(spans.map(|(kind, symptom)| trace(&traces, kind, symptom, args.window))).await?);
     for symptom in &definition.symptoms.logs {
@@ -55,7 +58,9 @@ pub(super) async fn check(mesh: &Mesh, definition: &Definition, args: &CheckArgs
     }
     let all = findings.iter().all(|finding| finding.present);
     if json {
-        output::json(&json!({ "scenario": definition.name, "window_seconds": args.window.as_secs_f64(), "all_present": all, "symptoms": findings }))?;
+        output::json(
+            &json!({ "scenario": definition.name, "window_seconds": args.window.as_secs_f64(), "all_present": all, "symptoms": findings }),
+        )?;
     } else {
         output::line(&table(&findings))?;
     }
@@ -66,7 +71,8 @@ pub(super) async fn check(mesh: &Mesh, definition: &Definition, args: &CheckArgs
 async fn metric(mesh: &Mesh, base: &str, symptom: &MetricSymptom, window: Duration) -> Result<Finding> {
     let query = symptom.query.replace("$window", &format!("{}s", window.as_secs().max(1)));
     let url = format!("{}/api/v1/query", base.trim_end_matches('/'));
-    let url = Url::parse_with_params(&url, [("query", query.as_str())]).map_err(|error| failure::usage(format!("{base} is no URL: {error}")))?;
+    let url =
+        Url::parse_with_params(&url, [("query", query.as_str())]).map_err(|error| failure::usage(format!("{base} is no URL: {error}")))?;
     let answer = mesh.http.get(url).timeout(Duration::from_secs(10)).send().await;
     let answer: Value = answer.with_context(|| format!("cannot reach Prometheus at {base}"))?.json().await?;
     if answer["status"] != "success" {
@@ -83,6 +89,13 @@ async fn metric(mesh: &Mesh, base: &str, symptom: &MetricSymptom, window: Durati
         above: symptom.above,
         trace_id: None,
     })
+}
+
+/// Whether an alert fires.
+async fn alert(mesh: &Mesh, base: &str, name: &str) -> Result<Finding> {
+    let query = format!("count(ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}})");
+    let firing = MetricSymptom { query, above: 0.0, says: format!("alert {name}") };
+    Ok(Finding { kind: "alert", ..metric(mesh, base, &firing, Duration::ZERO).await? })
 }
 
 /// Traces with such spans: enough of those that the service has a part in.

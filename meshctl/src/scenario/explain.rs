@@ -40,7 +40,13 @@ fn text(definition: &Definition) -> Result<String, std::fmt::Error> {
     for alert in &definition.symptoms.alerts {
         writeln!(text, "  alert   {alert}")?;
     }
-    writeln!(text, "\nSmoking gun\n  {}\n  {}\n  {}", span(&definition.smoking_gun), definition.smoking_gun.says, definition.smoking_gun.traceql)?;
+    writeln!(
+        text,
+        "\nSmoking gun\n  {}\n  {}\n  {}",
+        span(&definition.smoking_gun),
+        definition.smoking_gun.says,
+        definition.smoking_gun.traceql
+    )?;
     writeln!(text, "\nFrom the symptom to the cause")?;
     for (number, step) in (1..).zip(&definition.diagnosis) {
         writeln!(text, "  {number}. {}", wrapped(step, "     ").trim_start())?;

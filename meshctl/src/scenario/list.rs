@@ -77,7 +77,9 @@ pub(super) async fn status(mesh: &Mesh, json: bool) -> Result<ExitCode> {
         let services: Vec<Value> = answers
             .into_iter()
             .map(|(name, answer)| match answer {
-                Ok(answer) => json!({ "service": name, "enabled": answer["enabled"], "error": answer["error"], "scenarios": answer["scenarios"] }),
+                Ok(answer) => {
+                    json!({ "service": name, "enabled": answer["enabled"], "error": answer["error"], "scenarios": answer["scenarios"] })
+                }
                 Err(error) => json!({ "service": name, "error": format!("{error:#}"), "scenarios": [] }),
             })
             .collect();

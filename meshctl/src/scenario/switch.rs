@@ -55,7 +55,8 @@ pub(super) async fn on(mesh: &Mesh, definitions: &Definitions, args: OnArgs, jso
             return Err(failure::usage(format!("{key} is set twice")));
         }
     }
-    let settings = definition.settings(&wanted).map_err(|mistakes| failure::usage(format!("{}: {}", definition.name, mistakes.join("; "))))?;
+    let settings =
+        definition.settings(&wanted).map_err(|mistakes| failure::usage(format!("{}: {}", definition.name, mistakes.join("; "))))?;
     let until = match args.lasting {
         Some(lasting) if lasting.is_zero() => return Err(failure::usage("--for must be more than nothing")),
         Some(lasting) => Some(Utc::now() + TimeDelta::from_std(lasting).map_err(|_| failure::usage("--for is too long"))?),

@@ -49,8 +49,7 @@ impl TraceSource {
 
     /// The newest traces, at most `limit`, with a span of this service that began after `since` (since the Unix epoch).
     pub async fn since(&self, service: &str, since: Duration, limit: usize) -> anyhow::Result<Vec<Trace>> {
-        let query =
-            [("service", service.to_owned()), ("limit", limit.to_string()), ("start", since.as_micros().to_string())];
+        let query = [("service", service.to_owned()), ("limit", limit.to_string()), ("start", since.as_micros().to_string())];
         self.get("api/traces", &query).await?.into_iter().map(Trace::from_jaeger).collect()
     }
 

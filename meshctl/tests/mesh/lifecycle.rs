@@ -1,6 +1,11 @@
 //! Promise A: up, down and up again; nothing is left behind.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -23,12 +28,23 @@ pub(crate) fn is_gone(pid: i64) -> bool {
     stat.map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
 }
 
+/// `gateway --probe`, as a container's health check calls it.
+fn probe(environment: &BTreeMap<String, String>) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_meshctl")).with_file_name("gateway");
+    Command::new(program).arg("--probe").envs(environment).output().unwrap()
+}
+
 #[test]
 fn the_second_start_prints_a_trace_in_time_and_down_leaves_no_process() {
     let mesh = Mesh::start(&[]);
     let running: Value = serde_json::from_str(&mesh.meshctl(&["status", "--json"])).unwrap();
     assert_eq!(pids(&running).len(), 11, "seven services, three servers and the backend: {running}");
+    let environment: BTreeMap<String, String> = serde_json::from_str(&mesh.meshctl(&["env", "gateway", "--json"])).unwrap();
+    assert_eq!(probe(&environment).status.code(), Some(0));
     mesh.meshctl(&["down"]);
+    let refused = probe(&environment);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).starts_with("gateway: "), "{refused:?}");
     for pid in pids(&running) {
         assert!(is_gone(pid), "{pid} still runs");
     }

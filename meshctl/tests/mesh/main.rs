@@ -9,6 +9,8 @@ mod bench;
 mod conformance;
 mod conventions;
 mod crash;
+#[cfg(feature = "full")]
+mod dashboards;
 mod dlq;
 mod documents;
 mod edges;
@@ -33,8 +35,8 @@ mod poison;
 mod protocols;
 mod restart;
 mod running;
-mod seeding;
 mod scenarios;
+mod seeding;
 #[cfg(feature = "full")]
 mod soak;
 mod surface;

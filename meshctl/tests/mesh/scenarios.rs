@@ -6,6 +6,8 @@ mod disorder;
 mod proof;
 
 use proof::Proof;
+#[cfg(feature = "full")]
+pub(crate) use proof::{Canary, free_address};
 
 use crate::traffic::Visit::{Order, Orders, Posts, Product, Thread};
 

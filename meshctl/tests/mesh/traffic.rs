@@ -31,6 +31,10 @@ pub(crate) enum Visit {
     Product,
     /// Reads the posts of somebody who has written many.
     Posts,
+    /// Reads a product that there is not.
+    Unknown,
+    /// Logs in, and has the tokens refreshed.
+    Login,
     /// Says something about a post, so that it is not cached any more, and reads it.
     Thread,
 }
@@ -112,10 +116,23 @@ impl<'a> Traffic<'a> {
             Visit::Orders => status(get("/api/v1/orders?limit=5")).await,
             Visit::Product => status(get(&format!("/api/v1/products/{product}"))).await,
             Visit::Posts => status(get(&format!("/api/v1/users/{}/posts?limit=10", self.author))).await,
+            Visit::Unknown => status(get(&format!("/api/v1/products/{}", Uuid::now_v7()))).await,
+            Visit::Login => self.log_in().await,
             Visit::Thread => {
                 status(self.comment()).await;
                 status(get(&format!("/api/v1/posts/{}", self.post))).await
             }
+        }
+    }
+
+    async fn log_in(&self) -> u16 {
+        let (email, password) = self.mesh.demo();
+        let post = |path: &str, body: &Value| self.mesh.client.post(self.mesh.url(path)).json(body);
+        let login = post("/api/v1/auth/login", &json!({ "email": email, "password": password })).send().await;
+        let Ok(answer) = login else { return 0 };
+        match answer.json::<Value>().await {
+            Ok(tokens) => status(post("/api/v1/auth/refresh", &json!({ "refresh_token": tokens["refresh_token"] }))).await,
+            Err(_) => 0,
         }
     }
 

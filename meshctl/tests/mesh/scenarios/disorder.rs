@@ -38,7 +38,8 @@ struct Footprint {
 async fn five_minutes_of_disorder_leave_nothing_behind() {
     let mesh = Mesh::start(&[("MESH_PROMETHEUS__MODE", "off")]);
     let listed: Value = serde_json::from_str(&mesh.meshctl(&["scenario", "list", "--json"])).unwrap();
-    let scenarios: Vec<String> = listed["scenarios"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+    let scenarios: Vec<String> =
+        listed["scenarios"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
     let traffic = Traffic::of(&mesh).await;
     let (before, _) = traffic
         .during(&MIX, RATE, async {

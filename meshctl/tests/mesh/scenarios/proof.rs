@@ -1,15 +1,17 @@
 //! Healthy under load, on, its symptoms cross their thresholds, off, healthy again, and nothing is lost.
 
 use std::{
-    process::{Child, Stdio},
+    path::Path,
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    running::Mesh,
+    running::{Mesh, success},
     traffic::{Answers, Traffic, Visit},
     truth::Truth,
 };
@@ -19,7 +21,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Load before the first look: what is cold or new belongs to no scenario.
 const WARM_UP: Duration = Duration::from_secs(15);
 /// Until all symptoms are there.
-const SEEN: Duration = Duration::from_secs(60);
+const SEEN: Duration = Duration::from_mins(2);
+/// By how much the times of alerting rules are shortened.
+const FACTOR: &str = "60";
 /// Until none is there any more.
 const HEALTHY: Duration = Duration::from_secs(30);
 /// How long it is left off for.
@@ -47,8 +51,10 @@ impl Proof {
     }
 
     fn mesh(&self, canary: &str) -> Mesh {
+        let rules = short_rules();
         let mesh = Mesh::start(&[
             ("MESH_PROMETHEUS__MODE", "on"),
+            ("MESH_PROMETHEUS__RULES", rules.path().to_str().unwrap()),
             ("MESH_PROMETHEUS__SCRAPE_INTERVAL_MS", "500"),
             ("MESH_PROMETHEUS__CANARY", canary),
             // consumers tell of their lag as often as that
@@ -95,7 +101,7 @@ impl Proof {
                 healthy(&mesh, name, WARM_UP + HEALTHY).await;
                 let end = Instant::now() + LEFT_OFF;
                 while Instant::now() < end {
-                    let found = symptoms(&mesh, name);
+                    let found = symptoms(&mesh, name, &["--alerts"]);
                     assert_eq!(present(&found), Vec::<String>::new(), "{name} is off: {found:#}");
                     sleep(Duration::from_secs(1)).await;
                 }
@@ -108,18 +114,18 @@ impl Proof {
 
 /// Waits until no symptom is there.
 async fn healthy(mesh: &Mesh, name: &str, limit: Duration) {
-    until(mesh, name, limit, |found| present(found).is_empty()).await;
+    until(mesh, name, limit, &[], |found| present(found).is_empty()).await;
 }
 
-/// Waits until every symptom is there.
+/// Waits until every symptom is there, and every alert fires.
 async fn seen(mesh: &Mesh, name: &str) {
-    until(mesh, name, SEEN, |found| found["all_present"] == true).await;
+    until(mesh, name, SEEN, &["--alerts"], |found| found["all_present"] == true).await;
 }
 
-async fn until(mesh: &Mesh, name: &str, limit: Duration, is_so: impl Fn(&Value) -> bool) {
+async fn until(mesh: &Mesh, name: &str, limit: Duration, more: &[&str], is_so: impl Fn(&Value) -> bool) {
     let deadline = Instant::now() + limit;
     loop {
-        let found = symptoms(mesh, name);
+        let found = symptoms(mesh, name, more);
         if is_so(&found) {
             return;
         }
@@ -129,9 +135,10 @@ async fn until(mesh: &Mesh, name: &str, limit: Duration, is_so: impl Fn(&Value) 
 }
 
 /// What `scenario check` finds. Its exit code says whether that is all.
-fn symptoms(mesh: &Mesh, name: &str) -> Value {
+fn symptoms(mesh: &Mesh, name: &str, more: &[&str]) -> Value {
     let window = format!("{}s", WINDOW.as_secs());
-    let output = mesh.command(&["scenario", "check", name, "--window", &window, "--json"]).output().unwrap();
+    let command = [&["scenario", "check", name, "--window", &window, "--json"], more].concat();
+    let output = mesh.command(&command).output().unwrap();
     let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(output.status.code(), Some(i32::from(found["all_present"] != true)), "{found:#}");
     found
@@ -151,15 +158,25 @@ async fn settled(mesh: &Mesh, traffic: &Traffic<'_>, answers: &Answers) {
     assert!(truth.orders().await > placed, "an order is lost: {placed} were answered, besides that of `up`; {answers:?}");
 }
 
-fn free_address() -> String {
+/// The repository's rules with short times.
+fn short_rules() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new("python3");
+    command.arg(root.join("observability/prometheus/shorten.py")).args(["--factor", FACTOR, "--output"]).arg(folder.path());
+    success(&command.output().unwrap());
+    folder
+}
+
+pub(crate) fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// `verify --watch`, ended when dropped.
-struct Canary(Child);
+pub(crate) struct Canary(Child);
 
 impl Canary {
-    fn start(mesh: &Mesh, address: &str) -> Self {
+    pub(crate) fn start(mesh: &Mesh, address: &str) -> Self {
         let mut command = mesh.command(&["verify", "--watch", "--rate", "2", "--deadline", "8s", "--metrics-address", address]);
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
