@@ -117,7 +117,7 @@ impl<T: Kept> Cache<T> {
             match text.map(|text| entry::read(&text)) {
                 Some(Ok(None)) => drop(found.known.insert(*id, None)),
                 Some(Ok(Some(entry))) if entry.is_fresh() && end.is_none_or(|end| !entry.outlives(end)) => {
-                    drop(found.known.insert(*id, Some(entry.value)))
+                    drop(found.known.insert(*id, Some(entry.value)));
                 }
                 Some(Ok(Some(entry))) => drop(found.expired.insert(*id, entry)),
                 Some(Err(_)) => drop(found.unreadable.insert(*id)),

@@ -86,18 +86,18 @@ pub(super) async fn on(mesh: &Mesh, definitions: &Definitions, args: OnArgs, jso
 
 /// Switches those off, or all, and waits until every service says so.
 pub(super) async fn off(mesh: &Mesh, definitions: &Definitions, names: &[String], json: bool) -> Result<ExitCode> {
-    let named: Vec<_> = names.iter().map(|name| Ok(find(definitions, name)?.name)).collect::<Result<_>>()?;
+    let asked: Vec<_> = names.iter().map(|name| Ok(find(definitions, name)?.name)).collect::<Result<_>>()?;
     demand_up(mesh)?;
     let mut ended = Vec::new();
     {
         let _held = up::lock(mesh)?;
         // a file that cannot be read is no reason to leave faults on
         let state = if names.is_empty() { read(mesh, definitions).unwrap_or_default() } else { read(mesh, definitions)? };
-        let (off, on): (Vec<_>, Vec<_>) = state.on.into_iter().partition(|active| names.is_empty() || named.contains(&active.name));
+        let (off, on): (Vec<_>, Vec<_>) = state.on.into_iter().partition(|active| names.is_empty() || asked.contains(&active.name));
         ended.extend(off.into_iter().filter(|active| !active.is_over(Utc::now())).map(|active| active.name));
         write(mesh, &State { on })?;
     }
-    for name in if names.is_empty() { definitions.keys().copied().collect() } else { named } {
+    for name in if names.is_empty() { definitions.keys().copied().collect() } else { asked } {
         if let Some(definition) = definitions.get(&name) {
             heeded(mesh, name.name(), &definition.services, &json!({ "on": false })).await?;
         }

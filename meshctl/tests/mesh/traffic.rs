@@ -21,6 +21,7 @@ const AT_ONCE: usize = 256;
 const COMMENTS: usize = 20;
 
 /// What a visitor does.
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "most visits are those of the long tests"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visit {
     /// Places an order of one piece.

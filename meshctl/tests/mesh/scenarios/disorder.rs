@@ -18,10 +18,10 @@ use crate::{
 const MIX: [crate::traffic::Visit; 6] = [Order, Product, Orders, Thread, Product, Posts];
 const RATE: u32 = 40;
 /// Pools, caches and export queues fill in this time.
-const WARM_UP: Duration = Duration::from_secs(60);
+const WARM_UP: Duration = Duration::from_mins(1);
 const DISORDER: Duration = Duration::from_mins(5);
 /// Until everything is as it was.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 /// How much resident memory may have grown, in percent and in KiB: allocators keep some of what they had.
 const GROWTH: (u64, u64) = (40, 40 << 10);
 const STOCK: i64 = 1_000_000;

@@ -46,6 +46,7 @@ impl Proof {
     }
 
     /// With `verify --watch` beside it.
+    #[cfg(feature = "full")]
     pub(super) const fn with_canary(self) -> Self {
         Self { canary: true, ..self }
     }
@@ -68,47 +69,46 @@ impl Proof {
 
     /// Its symptoms come and go with it.
     pub(super) async fn is_seen(&self) {
-        let (address, name) = (free_address(), self.name);
-        let mesh = self.mesh(&address);
-        let canary = self.canary.then(|| Canary::start(&mesh, &address));
-        let traffic = Traffic::of(&mesh).await;
-        let ((), answers) = traffic
-            .during(self.mix, self.rate, async {
-                sleep(WARM_UP).await;
-                healthy(&mesh, name, WARM_UP + HEALTHY).await;
-                let begun = Instant::now();
-                mesh.meshctl(&["scenario", "on", name]);
-                assert!(begun.elapsed() < Duration::from_secs(3), "services follow within two seconds, and the command takes its time");
-                seen(&mesh, name).await;
-                mesh.meshctl(&["scenario", "off", name]);
-                healthy(&mesh, name, HEALTHY).await;
-            })
-            .await;
-        drop(canary);
-        settled(&mesh, &traffic, &answers).await;
+        self.run(true).await;
     }
 
     /// While it is off there is no symptom.
     #[cfg(feature = "full")]
     pub(super) async fn is_not_seen_while_off(&self) {
+        self.run(false).await;
+    }
+
+    async fn run(&self, on: bool) {
         let (address, name) = (free_address(), self.name);
         let mesh = self.mesh(&address);
         let canary = self.canary.then(|| Canary::start(&mesh, &address));
         let traffic = Traffic::of(&mesh).await;
-        let ((), answers) = traffic
-            .during(self.mix, self.rate, async {
-                sleep(WARM_UP).await;
-                healthy(&mesh, name, WARM_UP + HEALTHY).await;
-                let end = Instant::now() + LEFT_OFF;
-                while Instant::now() < end {
-                    let found = symptoms(&mesh, name, &["--alerts"]);
-                    assert_eq!(present(&found), Vec::<String>::new(), "{name} is off: {found:#}");
-                    sleep(Duration::from_secs(1)).await;
-                }
-            })
-            .await;
+        let load = async {
+            sleep(WARM_UP).await;
+            healthy(&mesh, name, WARM_UP + HEALTHY).await;
+            if on { comes_and_goes(&mesh, name).await } else { is_absent(&mesh, name).await }
+        };
+        let ((), answers) = traffic.during(self.mix, self.rate, load).await;
         drop(canary);
         settled(&mesh, &traffic, &answers).await;
+    }
+}
+
+async fn comes_and_goes(mesh: &Mesh, name: &str) {
+    let begun = Instant::now();
+    mesh.meshctl(&["scenario", "on", name]);
+    assert!(begun.elapsed() < Duration::from_secs(3), "services follow within two seconds, and the command takes its time");
+    seen(mesh, name).await;
+    mesh.meshctl(&["scenario", "off", name]);
+    healthy(mesh, name, HEALTHY).await;
+}
+
+async fn is_absent(mesh: &Mesh, name: &str) {
+    let end = Instant::now() + LEFT_OFF;
+    while Instant::now() < end {
+        let found = symptoms(mesh, name, &["--alerts"]);
+        assert_eq!(present(&found), Vec::<String>::new(), "{name} is off: {found:#}");
+        sleep(Duration::from_secs(1)).await;
     }
 }
 
