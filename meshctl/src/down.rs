@@ -5,6 +5,7 @@ use futures::future::join_all;
 
 use crate::control::{self, Stopped};
 use crate::mesh::Mesh;
+use crate::scenario;
 use crate::state::LockedState;
 
 /// Who stops when: a group stops together, after the groups before it. Services and
@@ -18,7 +19,7 @@ const GROUPS: [&[&str]; 6] = [
     &["kafka", "redis", "postgres"],
 ];
 
-/// Stops everything that is recorded, and nothing else; returns what was stopped, in order.
+/// Stops everything that is recorded, and nothing else; returns what was stopped, in order. Scenarios that are on end with it.
 pub(crate) async fn down(mesh: &Mesh, state: &LockedState) -> Result<Vec<Stopped>> {
     let mut stopped = Vec::new();
     for group in GROUPS {
@@ -28,6 +29,7 @@ pub(crate) async fn down(mesh: &Mesh, state: &LockedState) -> Result<Vec<Stopped
             stopped.push(result?);
         }
     }
+    scenario::forget(mesh)?;
     Ok(stopped)
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::failure::usage;
 use crate::mesh::Mesh;
-use crate::{down, up};
+use crate::{down, prometheus, up};
 
 /// Stops the mesh and removes its local data, after asking unless `yes`. Returns what was removed; `None` if the
 /// answer was no.
@@ -19,7 +19,7 @@ pub(crate) async fn reset(mesh: &Mesh, yes: bool) -> Result<Option<Vec<PathBuf>>
     let state = up::lock(mesh)?;
     down::down(mesh, &state).await?;
     let home = &mesh.home;
-    let servers = ["postgres", "redis", "kafka"].map(|name| home.server(name));
+    let servers = ["postgres", "redis", "kafka", prometheus::NAME].map(|name| home.server(name));
     let paths = [home.logs(), home.mail(), home.certs(), home.secrets(), home.state()].into_iter().chain(servers);
     let mut removed = Vec::new();
     for path in paths.filter(|path| path.exists()) {

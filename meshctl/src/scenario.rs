@@ -5,6 +5,7 @@ mod explain;
 mod list;
 mod switch;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -104,6 +105,14 @@ pub(crate) fn directory(mesh: &Mesh) -> PathBuf {
 /// The file that says which are on.
 pub(crate) fn state_file(mesh: &Mesh) -> PathBuf {
     mesh.home.root().join("scenarios.yaml")
+}
+
+/// From now on none is on, for those who start.
+pub(crate) fn forget(mesh: &Mesh) -> Result<()> {
+    match fs::remove_file(state_file(mesh)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Does what the command line says.

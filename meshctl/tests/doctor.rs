@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const PORTS: [&str; 18] = [
+const PORTS: [&str; 19] = [
     "gateway",
     "gateway_admin",
     "auth",
@@ -28,6 +28,7 @@ const PORTS: [&str; 18] = [
     "traces",
     "otlp_grpc",
     "otlp_http",
+    "prometheus",
 ];
 
 /// A machine as its files tell of it, and a home of a mesh that was never started.
@@ -88,7 +89,7 @@ fn a_capable_machine_passes_for_both_modes() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["modes"], json!({ "sdk": true, "ebpf": true, "off": true }));
-    assert_eq!(check(&output, "ports")["found"], "18 free");
+    assert_eq!(check(&output, "ports")["found"], "19 free");
     assert_eq!(check(&output, "kernel")["found"], "6.1.0-18-amd64");
     assert!(check(&output, "Postgres")["found"].as_str().unwrap().contains("PostgreSQL"), "{report:#}");
 }

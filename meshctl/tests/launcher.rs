@@ -29,6 +29,8 @@ impl Mesh {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESH_")) {
             command.env_remove(name);
         }
+        // a mesh of these tests has what every machine has
+        command.env("MESH_PROMETHEUS__MODE", "off");
         command
     }
 
@@ -249,7 +251,7 @@ fn reset_asks_and_then_wipes_data_and_secrets() {
     assert_eq!(servers(&mesh.status(), "state"), all(&SERVERS, "ready"));
     json_of(&mesh.run(&["reset", "--yes", "--json"]));
     assert!(mesh.processes().is_empty());
-    for gone in ["postgres", "redis", "kafka", "logs", "mail", "secrets.json", "state.json"] {
+    for gone in ["postgres", "redis", "kafka", "prometheus", "logs", "mail", "secrets.json", "state.json"] {
         assert!(!mesh.home.path().join(gone).exists(), "{gone} is still there");
     }
 }

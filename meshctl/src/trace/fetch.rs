@@ -37,9 +37,9 @@ impl TraceSource {
         data.into_iter().next().map(Trace::from_jaeger).transpose()
     }
 
-    /// The newest trace with a span of this service that has all these tags.
+    /// The newest trace with a span of this service that has all these tags. A Jaeger looks back for two days where nothing is said.
     pub async fn newest(&self, service: &str, tags: &[(&str, &str)]) -> anyhow::Result<Option<Trace>> {
-        let mut query = vec![("service", service.to_owned()), ("limit", "1".to_owned()), ("lookback", "2d".to_owned())];
+        let mut query = vec![("service", service.to_owned()), ("limit", "1".to_owned())];
         if !tags.is_empty() {
             let object: serde_json::Map<_, _> = tags.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
             query.push(("tags", Value::Object(object).to_string()));
