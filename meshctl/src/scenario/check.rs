@@ -105,7 +105,7 @@ async fn trace(source: &TraceSource, kind: &'static str, symptom: &SpanSymptom, 
     let matcher = spans::Matcher::new(symptom)?;
     let found = matcher.find(&traces);
     #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
-    let (number, least) = (found.matching as f64, (symptom.share * found.of as f64).max(1.0));
+    let (number, least) = (found.matching as f64, (symptom.share * found.of as f64).ceil().max(1.0));
     Ok(Finding {
         kind,
         says: symptom.says.clone(),

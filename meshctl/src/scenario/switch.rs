@@ -1,7 +1,6 @@
 //! Switching: the file that all services watch is replaced in one step, and then they are asked what they made of it.
 
 use std::fs;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -34,16 +33,9 @@ pub(super) fn read(mesh: &Mesh, definitions: &Definitions) -> Result<State> {
 
 fn write(mesh: &Mesh, state: &State) -> Result<()> {
     let file = state_file(mesh);
-    let mut next = tempfile(&file)?;
-    next.1.write_all(format!("{}\n", serde_json::to_string_pretty(state)?).as_bytes())?;
-    next.1.sync_all()?;
-    fs::rename(&next.0, &file).with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn tempfile(file: &std::path::Path) -> Result<(std::path::PathBuf, fs::File)> {
     let next = file.with_extension("next");
-    let opened = fs::File::create(&next).with_context(|| format!("cannot write {}", next.display()))?;
-    Ok((next, opened))
+    let text = format!("{}\n", serde_json::to_string_pretty(state)?);
+    fs::write(&next, text).and_then(|()| fs::rename(&next, &file)).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Switches one on, and waits until every service that it is about says so.

@@ -34,7 +34,7 @@ impl<'a> Matcher<'a> {
         Ok(Self { symptom, name: whole(&symptom.name_pattern)?, attributes })
     }
 
-    /// Of the traces in which the service has a span of that name, or any where the share does not matter.
+    /// Of the traces in which the service has a part.
     pub(super) fn find(&self, traces: &[Trace]) -> Found {
         let concerned = traces.iter().filter(|trace| trace.spans().iter().any(|span| span.service == self.symptom.service));
         let mut found = Found { matching: 0, of: 0, example: None };
